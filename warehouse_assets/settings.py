@@ -1,0 +1,56 @@
+"""Every setting the product reads from the environment, typed, in one place. No I/O beyond the environment."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from warehouse_assets.errors import UserError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things live and how they run.
+
+    ``home`` holds everything the product writes outside its databases. Each ``*_url`` is None when the
+    embedded server provides that database.
+    """
+
+    home: Path
+    warehouse_url: str | None = None
+    source_url: str | None = None
+    dagster_url: str | None = None
+    time_zone: str = "America/Chicago"
+    threads: int = 2
+    profile: str = "default"
+
+    @classmethod
+    def from_env(cls, environ: dict[str, str] | None = None) -> "Settings":
+        """Read the settings from ``environ`` (default: the process environment).
+
+        Raises:
+            UserError: a variable holds a value that cannot be used.
+        """
+        env = os.environ if environ is None else environ
+        time_zone = env.get("WAREHOUSE_TIME_ZONE", cls.time_zone)
+        try:
+            ZoneInfo(time_zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise UserError(
+                f"WAREHOUSE_TIME_ZONE is {time_zone!r}, which is no time zone name; use one such as America/Chicago."
+            ) from error
+        threads_text = env.get("WAREHOUSE_THREADS", str(os.cpu_count() or 2))
+        if not threads_text.isdigit() or int(threads_text) < 1:
+            raise UserError(f"WAREHOUSE_THREADS is {threads_text!r}; use a whole number of 1 or more.")
+        return cls(
+            home=Path(env.get("WAREHOUSE_HOME") or ".warehouse").resolve(),
+            warehouse_url=env.get("WAREHOUSE_DATABASE_URL") or None,
+            source_url=env.get("WAREHOUSE_SOURCE_URL") or None,
+            dagster_url=env.get("DAGSTER_POSTGRES_URL") or None,
+            time_zone=time_zone,
+            threads=int(threads_text),
+            profile=env.get("WAREHOUSE_PROFILE") or cls.profile,
+        )
