@@ -1,0 +1,63 @@
+"""The contract: what the sources YAML says, and how it refuses what it cannot mean."""
+
+from pathlib import Path
+
+import pytest
+
+from warehouse_assets.errors import UserError
+from warehouse_assets.source.contract import load_contract, read_contract
+
+
+def write_contract(directory: Path, meta: str, columns: str = "[{name: a, data_type: text}]") -> Path:
+    folder = directory / "staging" / "shop"
+    folder.mkdir(parents=True)
+    (folder / "_shop__sources.yml").write_text(
+        f"sources: [{{name: shop, tables: [{{name: t, config: {{meta: {meta}}}, columns: {columns}}}]}}]",
+        encoding="utf-8",
+    )
+    return directory
+
+
+def test_every_column_has_a_description_and_every_table_a_key() -> None:
+    contract = load_contract()
+    assert len(contract.tables) > 30
+    for table in contract:
+        assert table.primary_key
+        assert table.description
+        for column in table.columns:
+            assert column.description, f"{table.name}.{column.name}"
+
+
+def test_required_columns_become_error_rules() -> None:
+    rules = {rule.name: rule for rule in load_contract().table("loads").all_rules}
+    assert rules["load_id_required"].expect == "load_id is not null"
+    assert rules["load_id_required"].severity == "error"
+
+
+@pytest.mark.parametrize(
+    ("meta", "columns", "sentence"),
+    [
+        # what the entry says                 its columns                               what the reader is told
+        ("{}", "[{name: a, data_type: text}]", "t has no primary_key"),
+        ("{primary_key: [b]}", "[{name: a, data_type: text}]", "names column 'b'"),
+        ("{primary_key: [a]}", "[{name: a, data_type: blob}]", "has data_type 'blob'"),
+        ("{primary_key: [a], delete_policy: drop}", "[{name: a, data_type: text}]", "delete_policy 'drop'"),
+        ("{primary_key: [a], rules: [{name: r}]}", "[{name: a, data_type: text}]", "has a rule without"),
+        ("{primary_key: [a], business_date: 3}", "[{name: a, data_type: text}]", "business_date"),
+        (
+            "{primary_key: [a], business_date: {through: gone, on: a}}",
+            "[{name: a, data_type: text}]",
+            "not contracted",
+        ),
+    ],
+)
+def test_a_contract_that_cannot_be_meant_is_refused(
+    tmp_path: Path, meta: str, columns: str, sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        read_contract(write_contract(tmp_path, meta, columns))
+
+
+def test_an_unknown_table_names_the_known_ones() -> None:
+    with pytest.raises(UserError, match="There is no table 'lodes'"):
+        load_contract().table("lodes")

@@ -1,0 +1,256 @@
+"""The contract of the operational tables, read from the dbt sources YAML.
+
+Only reading and validating the YAML belongs here; DDL, extraction and simulation are built on top of it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from warehouse_assets.errors import UserError
+from warehouse_assets.settings import DBT_PROJECT_DIR
+
+Severity = Literal["error", "warning"]
+DeletePolicy = Literal["reconcile", "keep"]
+
+COLUMN_TYPES = ("text", "integer", "bigint", "double precision", "boolean", "date", "timestamptz", "jsonb")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition on the rows of one table.
+
+    Exactly one of ``expect`` (a SQL condition that must not be false; null passes, as in CHECK) and ``unique``
+    (columns that together name a row once; nulls count as equal) is set. ``error`` sends the row to quarantine,
+    ``warning`` lets it pass, flagged with the rule's name.
+    """
+
+    name: str
+    severity: Severity
+    expect: str | None = None
+    unique: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Column:
+    """One contracted column; ``references`` names the table whose key it holds."""
+
+    name: str
+    data_type: str
+    description: str
+    is_required: bool = False
+    references: str | None = None
+
+
+@dataclass(frozen=True)
+class BusinessDate:
+    """Which business days a row touches.
+
+    ``column``: the day of that date or timestamp. ``start``/``end``: every day from start up to, but without, end
+    (a null end is open). ``through``/``on``: the days of the rows of table ``through`` that hold this row's key in
+    column ``on``.
+    """
+
+    column: str | None = None
+    start: str | None = None
+    end: str | None = None
+    through: str | None = None
+    on: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """One contracted table of one system."""
+
+    system: str
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    cursor: str | None
+    business_date: BusinessDate | None
+    delete_policy: DeletePolicy
+    rules: tuple[Rule, ...]
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the contracted columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> Column:
+        """The column called ``name``.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    @property
+    def all_rules(self) -> tuple[Rule, ...]:
+        """The rules of the table, those that follow from required columns first."""
+        required = tuple(
+            Rule(f"{column.name}_required", "error", expect=f"{column.name} is not null")
+            for column in self.columns
+            if column.is_required
+        )
+        return required + self.rules
+
+
+@dataclass(frozen=True)
+class Contract:
+    """All contracted tables, by name."""
+
+    tables: Mapping[str, Table]
+
+    def __iter__(self) -> Iterator[Table]:
+        return iter(self.tables.values())
+
+    def table(self, name: str) -> Table:
+        """The table called ``name``.
+
+        Raises:
+            UserError: the contract has no such table.
+        """
+        try:
+            return self.tables[name]
+        except KeyError:
+            raise UserError(
+                f"There is no table {name!r} in the contract; it has {', '.join(sorted(self.tables))}."
+            ) from None
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """The systems the tables come from, in the order of the files."""
+        return tuple(dict.fromkeys(table.system for table in self))
+
+    def tables_of(self, system: str) -> tuple[Table, ...]:
+        """The tables of one system, in the order of its file."""
+        return tuple(table for table in self if table.system == system)
+
+
+def _fail(path: Path, where: str, what: str) -> UserError:
+    return UserError(f"{path.name}: {where} {what} (docs/how-to/add-a-table.md lists the keys).")
+
+
+def _type_is_known(data_type: str) -> bool:
+    return data_type in COLUMN_TYPES or data_type.startswith("numeric(")
+
+
+def _meta(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    meta = (entry.get("config") or {}).get("meta") or {}
+    return meta if isinstance(meta, Mapping) else {}
+
+
+def _parse_column(path: Path, table: str, entry: Mapping[str, Any]) -> Column:
+    name = str(entry.get("name"))
+    data_type = str(entry.get("data_type"))
+    if not _type_is_known(data_type):
+        raise _fail(
+            path,
+            f"{table}.{name}",
+            f"has data_type {data_type!r}; use one of {', '.join(COLUMN_TYPES)} or numeric(p,s)",
+        )
+    meta = _meta(entry)
+    return Column(
+        name=name,
+        data_type=data_type,
+        description=str(entry.get("description", "")),
+        is_required=bool(meta.get("required", False)),
+        references=meta.get("references"),
+    )
+
+
+def _parse_business_date(path: Path, table: str, value: Any) -> BusinessDate | None:
+    match value:
+        case None:
+            return None
+        case str():
+            return BusinessDate(column=value)
+        case {"from": str(start), "to": str(end)}:
+            return BusinessDate(start=start, end=end)
+        case {"through": str(through), "on": str(on)}:
+            return BusinessDate(through=through, on=on)
+        case _:
+            raise _fail(
+                path, table, "has a business_date that is neither a column, {from, to} nor {through, on}"
+            )
+
+
+def _parse_rule(path: Path, table: str, entry: Mapping[str, Any]) -> Rule:
+    name, severity = entry.get("name"), entry.get("severity")
+    if not name or severity not in ("error", "warning") or ("expect" in entry) == ("unique" in entry):
+        raise _fail(path, table, "has a rule without name, severity (error or warning), or expect or unique")
+    return Rule(str(name), severity, expect=entry.get("expect"), unique=tuple(entry.get("unique", ())))
+
+
+def _parse_table(path: Path, system: str, entry: Mapping[str, Any]) -> Table:
+    name = str(entry.get("name"))
+    meta = _meta(entry)
+    columns = tuple(_parse_column(path, name, column) for column in entry.get("columns") or ())
+    table = Table(
+        system=system,
+        name=name,
+        description=str(entry.get("description", "")),
+        columns=columns,
+        primary_key=tuple(meta.get("primary_key") or ()),
+        cursor=meta.get("cursor"),
+        business_date=_parse_business_date(path, name, meta.get("business_date")),
+        delete_policy=meta.get("delete_policy", "reconcile"),
+        rules=tuple(_parse_rule(path, name, rule) for rule in meta.get("rules") or ()),
+    )
+    if not table.primary_key:
+        raise _fail(path, name, "has no primary_key")
+    if table.delete_policy not in ("reconcile", "keep"):
+        raise _fail(path, name, f"has delete_policy {table.delete_policy!r}; use reconcile or keep")
+    named = [*table.primary_key, *([table.cursor] if table.cursor else [])]
+    if day := table.business_date:
+        named += [column for column in (day.column, day.start, day.end) if column]
+    for rule in table.rules:
+        named += rule.unique
+    for column in named:
+        if column not in table.column_names:
+            raise _fail(path, name, f"names column {column!r}, which it does not have")
+    return table
+
+
+def read_contract(models_dir: Path) -> Contract:
+    """Read every ``*__sources.yml`` below ``models_dir`` whose tables carry a primary key.
+
+    Raises:
+        UserError: a file is no YAML, or an entry is incomplete or contradicts itself.
+    """
+    tables: dict[str, Table] = {}
+    for path in sorted(models_dir.glob("staging/*/_*__sources.yml")):
+        try:
+            content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)  # noqa: S506 safe loader
+        except yaml.YAMLError as error:
+            raise UserError(f"{path.name} is not valid YAML: {str(error).splitlines()[0]}.") from error
+        for source in content.get("sources", ()):
+            for entry in source.get("tables", ()):
+                table = _parse_table(path, str(source["name"]), entry)
+                if table.name in tables:
+                    raise _fail(path, table.name, "is contracted twice")
+                tables[table.name] = table
+    for table in tables.values():
+        targets = [column.references for column in table.columns if column.references]
+        if table.business_date and table.business_date.through:
+            targets.append(table.business_date.through)
+        for target in targets:
+            if target not in tables:
+                raise UserError(
+                    f"{table.system} contract: {table.name} names table {target!r}, which is not contracted."
+                )
+    return Contract(tables)
+
+
+@cache
+def load_contract() -> Contract:
+    """The contract of this installation's dbt project."""
+    return read_contract(DBT_PROJECT_DIR / "models")
