@@ -45,15 +45,13 @@ def test_required_columns_become_error_rules() -> None:
         ("{primary_key: [a], rules: [{name: r}]}", "[{name: a, data_type: text}]", "has a rule without"),
         ("{primary_key: [a], business_date: 3}", "[{name: a, data_type: text}]", "business_date"),
         (
-            "{primary_key: [a], business_date: {through: gone, on: a}}",
+            "{primary_key: [a], business_date: {through: gone, key: a}}",
             "[{name: a, data_type: text}]",
             "not contracted",
         ),
     ],
 )
-def test_a_contract_that_cannot_be_meant_is_refused(
-    tmp_path: Path, meta: str, columns: str, sentence: str
-) -> None:
+def test_a_contract_that_cannot_be_meant_is_refused(tmp_path: Path, meta: str, columns: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         read_contract(write_contract(tmp_path, meta, columns))
 

@@ -51,15 +51,15 @@ class BusinessDate:
     """Which business days a row touches.
 
     ``column``: the day of that date or timestamp. ``start``/``end``: every day from start up to, but without, end
-    (a null end is open). ``through``/``on``: the days of the rows of table ``through`` that hold this row's key in
-    column ``on``.
+    (a null end is open). ``through``/``key``: the days of the rows of table ``through`` that hold this row's key in
+    column ``key``.
     """
 
     column: str | None = None
     start: str | None = None
     end: str | None = None
     through: str | None = None
-    on: str | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -175,12 +175,10 @@ def _parse_business_date(path: Path, table: str, value: Any) -> BusinessDate | N
             return BusinessDate(column=value)
         case {"from": str(start), "to": str(end)}:
             return BusinessDate(start=start, end=end)
-        case {"through": str(through), "on": str(on)}:
-            return BusinessDate(through=through, on=on)
+        case {"through": str(through), "key": str(key)}:
+            return BusinessDate(through=through, key=key)
         case _:
-            raise _fail(
-                path, table, "has a business_date that is neither a column, {from, to} nor {through, on}"
-            )
+            raise _fail(path, table, "has a business_date that is neither a column, {from, to} nor {through, key}")
 
 
 def _parse_rule(path: Path, table: str, entry: Mapping[str, Any]) -> Rule:
@@ -229,7 +227,7 @@ def read_contract(models_dir: Path) -> Contract:
     tables: dict[str, Table] = {}
     for path in sorted(models_dir.glob("staging/*/_*__sources.yml")):
         try:
-            content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)  # noqa: S506 safe loader
+            content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         except yaml.YAMLError as error:
             raise UserError(f"{path.name} is not valid YAML: {str(error).splitlines()[0]}.") from error
         for source in content.get("sources", ()):
