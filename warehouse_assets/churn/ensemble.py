@@ -1,0 +1,238 @@
+"""The churn ensemble: fold models of LightGBM and a ridge logistic, blended and calibrated out of fold.
+
+Frames in, log-odds and contributions out. What labels, tables and time mean is decided by the callers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from warehouse_assets.churn import encode
+from warehouse_assets.churn.calibrate import Calibration, expit, fit_calibration, log_losses, logit
+from warehouse_assets.churn.learners import LinearModel, TreeFit, TreeModel, fit_linear_path, fit_trees
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Codes = dict[str, NDArray[np.intp]]
+
+PENALTIES = (3000.0, 600.0, 120.0, 24.0, 5.0, 1.0)
+LINEAR_ROWS = 30_000
+HINGE_COLUMNS = 45
+
+
+@dataclass(frozen=True)
+class FoldModel:
+    """What one fold learned: target means of the wide columns, a LightGBM model per recipe, one linear model."""
+
+    means: dict[str, Floats]
+    trees: tuple[TreeModel, ...]
+    linear: LinearModel
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """A fitted, calibrated ensemble. ``weights`` are per learner (LightGBM recipes, linear, base rate), sum 1."""
+
+    columns: tuple[encode.Column, ...]
+    folds: tuple[FoldModel, ...]
+    weights: tuple[float, ...]
+    calibration: Calibration
+    base_log_odds: float
+    with_hinges: bool
+    threads: int = 2
+
+    def predict(self, frame: pd.DataFrame) -> Floats:
+        """Calibrated probability for each row of ``frame``."""
+        return expit(self.log_odds(frame))
+
+    def log_odds(self, frame: pd.DataFrame) -> Floats:
+        """Calibrated log-odds for each row of ``frame``."""
+        if not self.folds or not len(frame):
+            encode.read_frame(self.columns, frame)
+            return np.full(len(frame), self.base_log_odds)
+        cells = encode.read_frame(self.columns, frame)
+        designs = _designs(self.columns, cells, self.with_hinges)
+        total = np.zeros(len(frame))
+        for fold in self.folds:
+            tree, linear = designs.with_means(fold.means)
+            for weight, model in zip(self.weights, fold.trees, strict=False):
+                if weight:
+                    total += weight * model.predict(tree, self.threads)
+            if self.weights[-2]:
+                total += self.weights[-2] * fold.linear.predict(linear)
+        raw = total / len(self.folds) + self.weights[-1] * self.base_log_odds
+        return self.calibration.apply(raw)
+
+
+@dataclass
+class _Designs:
+    tree: encode.Design
+    linear: encode.Design
+    codes: Codes
+
+    def with_means(self, means: dict[str, Floats], cross_fitted: Codes | None = None) -> tuple[Floats, Floats]:
+        extra = [means[name][codes] for name, codes in self.codes.items()]
+        if not extra:
+            return self.tree.values, self.linear.values
+        return np.column_stack([self.tree.values, *extra]), np.column_stack([self.linear.values, *extra])
+
+
+def _designs(columns: tuple[encode.Column, ...], cells: dict[str, Any], with_hinges: bool) -> _Designs:
+    return _Designs(
+        encode.tree_design(columns, cells),
+        encode.linear_design(columns, cells, with_hinges),
+        encode.wide_codes(columns, cells),
+    )
+
+
+def recipes(rows: int, minority: int, threads: int, seed: int) -> tuple[dict[str, Any], ...]:
+    """The LightGBM settings for a table of ``rows`` rows, ``minority`` of them in the rarer class."""
+    common = {
+        "learning_rate": 0.05 if rows <= 30_000 else 0.1,
+        "feature_fraction": 0.6,
+        "bagging_freq": 1,
+        "bagging_fraction": 0.8,
+        "min_data_in_leaf": int(np.clip(rows / 200, 5, 60)),
+        "min_sum_hessian_in_leaf": 1.0 if minority >= 200 else 0.3,
+        "lambda_l2": 5.0,
+        "max_bin": 127,
+        "max_cat_to_onehot": 8,
+        "cat_smooth": 20.0,
+        "num_threads": threads,
+        "seed": seed,
+        "deterministic": True,
+        "force_row_wise": True,
+    }
+    return (
+        {**common, "num_leaves": 31, "feature_fraction": 0.9, "lambda_l2": 1.0, "min_data_in_leaf": 20},
+        {**common, "num_leaves": 12},
+        {**common, "num_leaves": 4, "learning_rate": 0.1 if rows <= 30_000 else 0.15},
+    )
+
+
+def fit(frame: pd.DataFrame, label: Floats, groups: Any = None, threads: int = 2, seed: int = 7) -> Ensemble:
+    """Fit on ``frame`` and 0/1 ``label``, both in the same row order.
+
+    Rows of one value in ``groups`` (say, a customer's months) stay in one fold. With a single class, or no usable
+    column, or fewer than two rows of a class the result is the base rate.
+    """
+    columns = encode.learn_columns(frame)
+    rate = float(label.mean())
+    base = float(logit(np.asarray((label.sum() + 0.5) / (len(label) + 1.0)))) if 0 < rate < 1 else float(logit(np.asarray(rate)))
+    with_hinges = sum(column.kind != "ignored" for column in columns) <= HINGE_COLUMNS
+    plan = _plan_folds(label, groups, seed)
+    if not plan or all(column.kind == "ignored" for column in columns):
+        return Ensemble(columns, (), (0.0, 1.0), Calibration(), base, with_hinges, threads)
+    designs = _designs(columns, encode.read_frame(columns, frame), with_hinges)
+    settings = recipes(len(label), int(min(label.sum(), len(label) - label.sum())), threads, seed)
+
+    means: list[dict[str, Floats]] = []
+    tree_fits: list[list[TreeFit]] = []
+    linear_paths: list[list[LinearModel]] = []
+    held_out: list[NDArray[np.intp]] = []
+    linear_scores = np.zeros((len(PENALTIES), len(label)))
+    learner_scores = np.zeros((len(settings) + 1, len(label)))
+    for number, (train, held) in enumerate(plan):
+        fold_means, inner = _fold_means(columns, designs.codes, label, train, seed + number)
+        tree, linear = designs.with_means(fold_means)
+        tree_train, linear_train = tree[train], linear[train]
+        if inner:
+            tree_train[:, -len(inner) :] = np.column_stack(inner)
+            linear_train[:, -len(inner) :] = np.column_stack(inner)
+        y = label[train]
+        names = [*designs.tree.names, *designs.codes]
+        tree_fits.append(
+            [
+                fit_trees((tree_train, y), (tree[held], label[held]), names, designs.tree.categorical, s)
+                for s in settings
+            ]
+        )
+        sample = _sample(len(train), LINEAR_ROWS, seed)
+        path = fit_linear_path(linear_train[sample], y[sample], PENALTIES)
+        for index, model in enumerate(path):
+            linear_scores[index, held] += model.predict(linear[held])
+        means.append(fold_means)
+        linear_paths.append(path)
+        held_out.append(held)
+
+    times = np.bincount(np.concatenate(held_out), minlength=len(label)).astype(float)
+    linear_scores /= times
+    best_penalty = int(np.argmin([log_losses(scores, label).mean() for scores in linear_scores]))
+    rounds = [_common_rounds([fits[index].curve for fits in tree_fits]) for index in range(len(settings))]
+    for fits, held in zip(tree_fits, held_out, strict=True):
+        for index, tree_fit in enumerate(fits):
+            learner_scores[index, held] += tree_fit.held_out(rounds[index], threads) / times[held]
+    learner_scores[-1] = linear_scores[best_penalty]
+    weights = blend_weights(np.vstack([learner_scores, np.full(len(label), base)]), label)
+    blended = weights[:-1] @ learner_scores + weights[-1] * base
+    folds = tuple(
+        FoldModel(fold_means, tuple(f.cut(r) for f, r in zip(fits, rounds, strict=True)), path[best_penalty])
+        for fold_means, fits, path in zip(means, tree_fits, linear_paths, strict=True)
+    )
+    calibration = fit_calibration(blended, label, seed)
+    return Ensemble(columns, folds, tuple(float(w) for w in weights), calibration, base, with_hinges, threads)
+
+
+def blend_weights(scores: Floats, label: Floats, step: float = 0.1) -> Floats:
+    """Weights (summing to 1, none negative) of the learners' log-odds with the lowest log loss, on a grid of 0.1."""
+    import itertools
+
+    learners = len(scores)
+    units = round(1.0 / step)
+    grid = np.asarray(
+        [combo for combo in itertools.product(range(units + 1), repeat=learners) if sum(combo) == units]
+    ) / units
+    losses = [float(log_losses(weights @ scores, label).mean()) for weights in grid]
+    return np.asarray(grid[int(np.argmin(losses))])
+
+
+def _plan_folds(label: Floats, groups: Any, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    minority = int(min(label.sum(), len(label) - label.sum()))
+    if minority < 2:
+        return []
+    splits = min(5, minority)
+    repeats = 3 if len(label) < 500 else 2 if len(label) < 1500 else 1
+    rows = np.arange(len(label))
+    plan = []
+    for repeat in range(repeats):
+        if groups is None:
+            folds = StratifiedKFold(splits, shuffle=True, random_state=seed + repeat).split(rows, label)
+        else:
+            folds = StratifiedGroupKFold(splits, shuffle=True, random_state=seed + repeat).split(rows, label, groups)
+        plan += [(train, held) for train, held in folds if 0 < label[train].sum() < len(train)]
+    return plan
+
+
+def _fold_means(
+    columns: tuple[encode.Column, ...], codes: Codes, label: Floats, train: NDArray[np.intp], seed: int
+) -> tuple[dict[str, Floats], list[Floats]]:
+    # The training rows' own means are cross-fitted: a row never sees its own label.
+    size = {column.name: len(column.categories) for column in columns}
+    means = {name: encode.target_means(values[train], label[train], size[name]) for name, values in codes.items()}
+    inner = np.random.default_rng(seed).permutation(len(train)) % 5
+    cross_fitted = []
+    for name, values in codes.items():
+        own, y = values[train], label[train]
+        result = np.empty(len(train))
+        for number in range(5):
+            others = inner != number
+            result[~others] = encode.target_means(own[others], y[others], size[name])[own[~others]]
+        cross_fitted.append(result)
+    return means, cross_fitted
+
+
+def _common_rounds(curves: list[Floats]) -> int:
+    length = min(len(curve) for curve in curves)
+    return int(np.argmin(np.mean([curve[:length] for curve in curves], axis=0))) + 1
+
+
+def _sample(rows: int, limit: int, seed: int) -> Any:
+    return slice(None) if rows <= limit else np.random.default_rng(seed).choice(rows, limit, replace=False)

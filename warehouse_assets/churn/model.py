@@ -1,0 +1,79 @@
+"""Churn probabilities for any table of customers: frames in, probabilities out. No database, no Dagster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from warehouse_assets.churn import encode, ensemble
+from warehouse_assets.errors import UserError
+from warehouse_assets.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+POSITIVE_WORDS = frozenset({"1", "true", "t", "yes", "y", "churn", "churned", "left", "lost", "exited", "attrited customer", "cancelled", "canceled"})
+
+
+def fit_predict(train_features: pd.DataFrame, train_label: pd.Series, test_features: pd.DataFrame) -> Floats:
+    """Learn who leaves from one table and return the probability of leaving for each row of another.
+
+    Args:
+        train_features: one row per customer; columns of numbers, booleans, dates, texts or categories, any of them
+            with missing values.
+        train_label: the outcome of the same rows in the same order (matched by position, whatever the index): two
+            values; the greater one (True, 1, "yes", "churned") means left. Rows without a label are not used.
+        test_features: the rows to score, with at least the columns of ``train_features`` in any order.
+
+    Returns:
+        Calibrated probabilities, float64, one per row of ``test_features`` and in its order. When all labels are
+        equal they are the base rate. The same input gives the same output.
+
+    Raises:
+        UserError: column names that are not unique, lengths that do not match, no labelled row, more than two
+            label values, or a training column that is missing from ``test_features``.
+    """
+    label, known = read_label(train_label, len(train_features))
+    fitted = ensemble.fit(train_features.loc[known], label, threads=Settings.from_env().threads)
+    return fitted.predict(test_features)
+
+
+def read_label(label: Any, rows: int) -> tuple[Floats, NDArray[np.bool_]]:
+    """The label as 0.0/1.0 for its labelled rows, and the mask of those rows.
+
+    Raises:
+        UserError: the number of rows is not ``rows``, no row is labelled, or there are more than two values.
+    """
+    import pandas as pd
+
+    series = pd.Series(label).reset_index(drop=True)
+    if len(series) != rows:
+        raise UserError(f"The label has {len(series)} rows and the feature table {rows}; give one label per row.")
+    known = series.notna().to_numpy()
+    values = series[known]
+    distinct = list(pd.unique(values))
+    if not distinct:
+        raise UserError("No row has a label; give the outcome (left or stayed) of at least some customers.")
+    if len(distinct) > 2:
+        shown = ", ".join(repr(value) for value in distinct[:4])
+        raise UserError(f"The label has {len(distinct)} different values ({shown} …); it must have two.")
+    positive = [value for value in distinct if _means_left(value)]
+    if len(distinct) == 2 and len(positive) != 1:
+        positive = [max(distinct)] if _comparable(distinct) else [max(distinct, key=str)]
+    return (values == positive[0]).to_numpy(dtype=float) if positive else np.zeros(len(values)), known
+
+
+def _means_left(value: Any) -> bool:
+    return _text(value) in POSITIVE_WORDS
+
+
+def _text(value: Any) -> str:
+    return encode.text_of(value).lower()
+
+
+def _comparable(values: list[Any]) -> bool:
+    return all(isinstance(value, int | float | np.number | np.bool_) for value in values)
