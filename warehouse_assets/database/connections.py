@@ -1,0 +1,160 @@
+"""The one way to a database: which URLs are in force, and how a connection is opened. No queries belong here."""
+
+import os
+import re
+import time
+from dataclasses import dataclass, field
+from typing import LiteralString
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from warehouse_assets.database.embedded import EmbeddedServer
+from warehouse_assets.errors import UserError
+from warehouse_assets.settings import Settings
+
+MINIMUM_VERSION = 15
+_PATIENCE_SECONDS = 60.0
+_STARTING = ("the database system is starting up", "the database system is in recovery mode",
+             "the database system is not yet accepting connections")
+
+
+@dataclass(frozen=True)
+class Databases:
+    """The URLs in force. ``planted`` is None where the operational database is the user's own."""
+
+    operational: str = field(repr=False)
+    warehouse: str = field(repr=False)
+    dagster: str = field(repr=False)
+    planted: str | None = field(repr=False)
+
+
+def embedded_server(settings: Settings) -> EmbeddedServer:
+    """Return the embedded server of this home (not started).
+
+    Raises:
+        UserError: WAREHOUSE_PORT is no port number.
+    """
+    text = os.environ.get("WAREHOUSE_PORT", "")
+    if text and not (text.isdigit() and 1024 <= int(text) <= 65535):
+        raise UserError(f"WAREHOUSE_PORT is {text!r}; use a port number from 1024 to 65535, or unset it.")
+    return EmbeddedServer(settings.home, port=int(text) if text else None)
+
+
+def needs_embedded(settings: Settings) -> bool:
+    """Tell whether any database is left for the embedded server to provide."""
+    return None in (settings.warehouse_url, settings.source_url, settings.dagster_url)
+
+
+def resolve(settings: Settings, start: bool = True) -> Databases:
+    """Return the URL of each database: the user's own where set, else the embedded server's.
+
+    Args:
+        settings: where the user's URLs and the home stand.
+        start: start the embedded server if it is needed and not running.
+
+    Raises:
+        UserError: the embedded server cannot be started, or (``start=False``) has not been made yet.
+    """
+    if settings.source_url and settings.warehouse_url and settings.dagster_url:
+        return Databases(settings.source_url, settings.warehouse_url, settings.dagster_url, None)
+    server = embedded_server(settings)
+    if start:
+        server.start()
+    return Databases(
+        operational=settings.source_url or server.url("operational"),
+        warehouse=settings.warehouse_url or server.url("warehouse"),
+        dagster=settings.dagster_url or server.url("dagster"),
+        planted=None if settings.source_url else server.url("planted"),
+    )
+
+
+def redact(text: str) -> str:
+    """Return ``text`` with the password of every URL or connection string in it replaced by ``***``."""
+    text = re.sub(r"(\w+(?:\+\w+)?://[^:/@\s]*):[^/\s]*@", r"\1:***@", text)
+    return re.sub(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", r"\1***", text, flags=re.IGNORECASE)
+
+
+def connect(url: str, *, application_name: str, autocommit: bool = False) -> psycopg.Connection:
+    """Open a connection with session time zone UTC and client encoding UTF-8.
+
+    Args:
+        url: a PostgreSQL URL or connection string; its TLS and other parameters pass through.
+        application_name: shown in pg_stat_activity and the server's log.
+        autocommit: as in psycopg.
+
+    Raises:
+        UserError: the server cannot be reached, refuses the user, lacks the database or is older than
+            PostgreSQL 15. The sentence never holds the password.
+    """
+    parameters = _parameters(url)
+    parameters.setdefault("connect_timeout", "10")
+    parameters |= {"application_name": application_name, "client_encoding": "UTF8"}
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            connection = psycopg.connect(make_conninfo("", **parameters), autocommit=True)
+            break
+        except psycopg.OperationalError as error:
+            if time.monotonic() < deadline and any(phrase in str(error) for phrase in _STARTING):
+                time.sleep(0.1)
+                continue
+            raise UserError(_sentence(parameters, str(error))) from None
+        except psycopg.Error as error:
+            raise UserError(_sentence(parameters, str(error))) from None
+    if connection.info.server_version < MINIMUM_VERSION * 10000:
+        version = connection.info.server_version // 10000
+        connection.close()
+        raise UserError(
+            f"The server of {_where(parameters)} is PostgreSQL {version}; use PostgreSQL {MINIMUM_VERSION} or later."
+        )
+    if connection.info.parameter_status("TimeZone") != "UTC":
+        connection.execute("set time zone 'UTC'")
+    connection.autocommit = autocommit
+    return connection
+
+
+def _parameters(url: str) -> dict[str, str]:
+    plain = re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", url)  # SQLAlchemy's way of naming a driver
+    try:
+        parameters = conninfo_to_dict(plain)
+    except psycopg.ProgrammingError as error:
+        raise UserError(
+            f"The database URL {redact(url)!r} cannot be read ({redact(str(error)).strip()}); "
+            "write it as postgresql://user:password@host:5432/database."
+        ) from None
+    return {name: str(value) for name, value in parameters.items() if value is not None}
+
+
+def _where(parameters: dict[str, str]) -> str:
+    host = parameters.get("host") or parameters.get("hostaddr") or "the local socket"
+    return f"database {parameters.get('dbname', '(default)')!r} at {host}:{parameters.get('port', '5432')}"
+
+
+def _sentence(parameters: dict[str, str], said: str) -> str:
+    """Return one sentence about a refused connection: what, where, remedy, no password."""
+    where, user = _where(parameters), parameters.get("user", "(default)")
+    if (password := parameters.get("password")) and len(password) > 2:
+        said = said.replace(password, "***")
+    reason = " ".join(redact(said).split())
+    checks: tuple[tuple[tuple[str, ...], LiteralString | str], ...] = (
+        (("password authentication failed", "no password supplied"),
+         f"The server refuses user {user!r} for {where}: wrong or missing password; correct it in the URL."),
+        (("does not exist",),
+         f"There is no such user or database ({user!r}, {where}); create it first, or correct the URL."),
+        (("no pg_hba.conf entry",),
+         f"The server's pg_hba.conf does not let user {user!r} into {where} from this machine; "
+         "add an entry there, or correct the URL."),
+        (("does not support SSL", "SSL", "certificate"),
+         f"No TLS connection to {where} could be made ({reason}); correct sslmode and certificates in the URL."),
+        (("resolve host", "translate host name", "Name or service not known", "getaddrinfo"),
+         f"The host of {where} is not known to this machine; correct the URL."),
+        (("too many clients", "remaining connection slots"),
+         f"The server of {where} has no connection left; stop other programs, or raise its max_connections."),
+        (("Connection refused", "timeout expired", "timed out", "No route to host", "unreachable", "No such file"),
+         f"No server answers for {where}; start it, or correct the URL."),
+    )  # fmt: skip
+    for phrases, sentence in checks:
+        if any(phrase in said for phrase in phrases):
+            return sentence
+    return f"Cannot connect to {where} as user {user!r} ({reason}); check the server and the URL."

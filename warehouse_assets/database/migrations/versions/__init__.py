@@ -1,0 +1,1 @@
+"""The migrations, one numbered pair of files each; nothing else belongs here."""
