@@ -25,7 +25,7 @@ class Settings:
     dagster_url: str | None = None
     time_zone: str = "America/Chicago"
     threads: int = 2
-    profile: str = "default"
+    profile: str | None = None
 
     @classmethod
     def from_env(cls, environ: dict[str, str] | None = None) -> "Settings":
@@ -52,5 +52,5 @@ class Settings:
             dagster_url=env.get("DAGSTER_POSTGRES_URL") or None,
             time_zone=time_zone,
             threads=int(threads_text),
-            profile=env.get("WAREHOUSE_PROFILE") or cls.profile,
+            profile=env.get("WAREHOUSE_PROFILE") or None,
         )

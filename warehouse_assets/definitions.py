@@ -1,0 +1,49 @@
+"""Everything Dagster knows of the warehouse, composed. No logic belongs here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dagster import Definitions, in_process_executor
+
+from warehouse_assets.churn.assets import build_churn_assets
+from warehouse_assets.database.resource import WarehouseResource
+from warehouse_assets.extract.assets import build_extract_assets
+from warehouse_assets.forecast.assets import build_forecast_assets
+from warehouse_assets.operate.freshness import with_freshness
+from warehouse_assets.operate.jobs import build_jobs
+from warehouse_assets.operate.options import RunOptions
+from warehouse_assets.operate.schedules import build_schedules
+from warehouse_assets.operate.sensors import build_sensors
+from warehouse_assets.settings import Settings
+from warehouse_assets.source.contract import load_contract
+from warehouse_assets.transform.assets import build_dbt_assets
+from warehouse_assets.transform.project import ensure_manifest, load_manifest
+
+
+def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitions:
+    """Compose the code location; tests pass ``resource_overrides`` to swap the database without patching."""
+    manifest = load_manifest(ensure_manifest(Settings.from_env()))
+    jobs = build_jobs()
+    return with_freshness(
+        Definitions(
+            assets=[
+                *build_extract_assets(load_contract()),
+                *build_dbt_assets(manifest),
+                *build_churn_assets(),
+                *build_forecast_assets(),
+            ],
+            jobs=jobs,
+            schedules=build_schedules(jobs),
+            sensors=build_sensors(jobs),
+            resources={
+                "warehouse": WarehouseResource(),
+                "options": RunOptions(),
+                **(resource_overrides or {}),
+            },
+            # One process on one machine: a process per step costs about 15 s a run on 2 cores.
+            executor=in_process_executor,
+        )
+    )
+
+
+defs = build_defs()

@@ -1,0 +1,130 @@
+"""Running one job in this process while somebody watches. What to run and what to say of it belongs to the caller."""
+
+import contextlib
+import os
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from warehouse_assets.operate.home import process_environment
+from warehouse_assets.operate.progress import OnProgress
+from warehouse_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster import DagsterEvent, DagsterInstance
+
+_POLL_SECONDS = 0.5
+
+
+@dataclass
+class RunOutcome:
+    """What came of a run: ``failures`` holds one sentence for each failed step."""
+
+    run_id: str
+    is_success: bool
+    checks_passed: int = 0
+    checks_warned: list[str] = field(default_factory=list)
+    checks_failed: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+def failure_sentence(event: "DagsterEvent") -> str:
+    """One sentence for a failed step: the user's error where there is one, else the innermost cause."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        if (error.cls_name or "") == "UserError":
+            break
+        error = error.cause
+    if error is None:
+        return f"{event.step_key} failed; the run's log in the UI says more."
+    message = error.message.strip()
+    if error.cls_name == "DagsterDbtCliRuntimeError":
+        _, _, said = message.partition("Errors parsed from dbt logs:")
+        message = " ".join((said or message).split())
+    else:
+        message = message.removeprefix(f"{error.cls_name}: ").removeprefix("warehouse_assets.errors.UserError: ")
+    return f"{event.step_key}: {message}"
+
+
+def run_config(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The run configuration that hands ``options`` to the run; None values are left to their defaults."""
+    config = {name: value for name, value in options.items() if value is not None}
+    return {
+        "resources": {"options": {"config": config}},
+        "loggers": {"console": {"config": {"log_level": "ERROR"}}},
+    }
+
+
+def _watch(
+    instance: "DagsterInstance", run_id: str, steps: int, on_progress: OnProgress, done: threading.Event
+) -> None:
+    from dagster import DagsterEventType
+
+    watched = {
+        DagsterEventType.STEP_START,
+        DagsterEventType.STEP_SUCCESS,
+        DagsterEventType.STEP_FAILURE,
+        DagsterEventType.STEP_SKIPPED,
+        DagsterEventType.ASSET_MATERIALIZATION,
+    }
+    cursor, finished, step = None, 0, ""
+    while not done.wait(_POLL_SECONDS):
+        connection = instance.get_records_for_run(run_id, cursor=cursor, of_type=watched)
+        cursor = connection.cursor
+        for record in connection.records:
+            event = record.event_log_entry.get_dagster_event()
+            if event.event_type is DagsterEventType.STEP_START:
+                step = event.step_key or ""
+                on_progress(step, finished, steps)
+            elif event.event_type is not DagsterEventType.ASSET_MATERIALIZATION:
+                finished += 1
+                on_progress(step, finished, steps)
+
+
+def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on_progress: OnProgress) -> RunOutcome:
+    """Run a job of the code location in this process and report what came of it.
+
+    dbt's and the libraries' own output goes to ``log/run-<run id>.log`` below the home.
+
+    Raises:
+        UserError: the database or the home cannot be used.
+    """
+    os.environ.update(process_environment(settings))
+    from dagster import DagsterEventType, DagsterInstance
+
+    from warehouse_assets.definitions import defs
+
+    run_id = str(uuid.uuid4())
+    log_path = settings.home / "log" / f"run-{run_id}.log"
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    done = threading.Event()
+    with DagsterInstance.get() as instance, log_path.open("w") as log:
+        job = defs.resolve_job_def(job_name)
+        watcher = threading.Thread(
+            target=_watch, args=(instance, run_id, len(job.nodes), on_progress, done), daemon=True
+        )
+        watcher.start()
+        try:
+            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+                result = job.execute_in_process(
+                    run_config=run_config(options), instance=instance, raise_on_error=False, run_id=run_id
+                )
+        finally:
+            done.set()
+            watcher.join()
+        outcome = RunOutcome(run_id, result.success)
+        for event in result.all_events:
+            if event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
+                check = event.asset_check_evaluation_data
+                name = f"{check.asset_key.to_user_string()}: {check.check_name}"
+                if check.passed:
+                    outcome.checks_passed += 1
+                elif check.severity.value == "WARN":
+                    outcome.checks_warned.append(name)
+                else:
+                    outcome.checks_failed.append(name)
+            elif event.is_step_failure:
+                outcome.failures.append(failure_sentence(event))
+    return outcome

@@ -1,0 +1,155 @@
+"""What ``warehouse run`` does: databases, company, manifest, one job, and a true summary of it."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import psycopg
+from rich.console import Console
+
+from warehouse_assets.database.connections import Databases, connect, resolve
+from warehouse_assets.database.migrate import migrate
+from warehouse_assets.errors import UserError
+from warehouse_assets.operate.launch import RunOutcome, launch_job
+from warehouse_assets.operate.progress import OnProgress, progress
+from warehouse_assets.operate.summary import print_summary
+from warehouse_assets.settings import Settings
+
+DEFAULT_PROFILE = "default"
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the user asked for; None means: as before, else the default."""
+
+    job: str = "everything"
+    preset: str | None = None
+    seed: int | None = None
+    profile: str | None = None
+    settings: Mapping[str, str] | None = None
+    full_refresh: bool = False
+    rebuild_from: date | None = None
+    rebuild_to: date | None = None
+
+
+def _stored(connection: psycopg.Connection) -> dict[str, str]:
+    rows = connection.execute("select key, value from etl.setting where key in ('profile', 'profile_settings')")
+    return {key: value for key, value in rows}
+
+
+def known_profile(databases: Databases) -> str | None:
+    """The profile this warehouse is filled from; None before its first run."""
+    with connect(databases.warehouse, application_name="warehouse run") as connection:
+        return _stored(connection).get("profile")
+
+
+def remember_profile(
+    databases: Databases, profile: str | None, settings: Mapping[str, str] | None
+) -> tuple[str, dict[str, str]]:
+    """Return the profile this warehouse is filled from and its settings, storing them the first time.
+
+    Raises:
+        UserError: the warehouse already holds another profile's rows.
+    """
+    with connect(databases.warehouse, application_name="warehouse run") as connection:
+        stored = _stored(connection)
+        known = stored.get("profile")
+        if known and profile and profile != known:
+            raise UserError(
+                f"This warehouse is filled from profile {known!r}, not {profile!r}: "
+                "use another WAREHOUSE_HOME for it, or empty this one with `warehouse reset --yes`."
+            )
+        name = profile or known or DEFAULT_PROFILE
+        chosen = {**json.loads(stored.get("profile_settings", "{}")), **(settings or {})}
+        for key, value in (("profile", name), ("profile_settings", json.dumps(chosen))):
+            connection.execute(
+                "insert into etl.setting (key, value) values (%s, %s) "
+                "on conflict (key) do update set value = excluded.value",
+                [key, value],
+            )
+    return name, chosen
+
+
+def simulate_if_needed(databases: Databases, request: RunRequest, console: Console) -> None:
+    """Fill the embedded operational database with a simulated company unless it holds one.
+
+    Raises:
+        UserError: it holds another company than the one asked for.
+    """
+    from warehouse_assets.source.simulator import simulate_company, simulation_state
+
+    state = simulation_state(databases.operational)
+    if state is not None:
+        for name, wanted, present in (
+            ("preset", request.preset, state.preset),
+            ("seed", request.seed, state.seed),
+        ):
+            if wanted is not None and wanted != present:
+                raise UserError(
+                    f"This home holds a company simulated with {name} {present}, not {wanted}: "
+                    "use another WAREHOUSE_HOME for it, or empty this one with `warehouse reset --yes`."
+                )
+        return
+    with progress(console, "Simulating the company") as on_progress:
+        simulate_company(
+            databases.operational,
+            databases.planted,
+            preset=request.preset or "demo",
+            seed=7 if request.seed is None else request.seed,
+            overrides=request.settings or {},
+            on_progress=on_progress,
+        )
+
+
+def run_warehouse(settings: Settings, request: RunRequest, console: Console) -> RunOutcome:
+    """Do everything a run does and print its summary.
+
+    Raises:
+        UserError: the run could not start; what happens inside it is in the outcome.
+    """
+    started = time.monotonic()
+    with progress(console, "Starting the databases"):
+        databases = resolve(settings)
+        migrate(databases.warehouse)
+    wanted = request.profile or settings.profile
+    is_default = (wanted or known_profile(databases) or DEFAULT_PROFILE) == DEFAULT_PROFILE
+    profile, profile_settings = remember_profile(databases, wanted, {} if is_default else request.settings)
+    if is_default and settings.source_url is None:
+        simulate_if_needed(databases, request, console)
+    elif is_default and request.settings:
+        raise UserError("--set has nothing to set: the profile 'default' over your own database takes no settings.")
+    with progress(console, "Materializing the assets") as on_progress:
+        outcome = launch_job(
+            settings,
+            request.job,
+            {
+                "profile": profile,
+                "profile_settings": profile_settings,
+                "full_refresh": request.full_refresh,
+                "rebuild_from": request.rebuild_from.isoformat() if request.rebuild_from else None,
+                "rebuild_to": request.rebuild_to.isoformat() if request.rebuild_to else None,
+            },
+            on_progress,
+        )
+    print_summary(console, databases, outcome, time.monotonic() - started)
+    return outcome
+
+
+def advance_company(settings: Settings, hours: int, on_progress: OnProgress) -> str:
+    """Move the simulated company forward and return what to tell the user.
+
+    Raises:
+        UserError: the source is the user's own, or no company was simulated yet.
+    """
+    from warehouse_assets.source.simulator import advance, simulation_state
+
+    if settings.source_url is not None:
+        raise UserError("WAREHOUSE_SOURCE_URL is your own database, which is never written to; unset it to simulate.")
+    databases = resolve(settings)
+    if simulation_state(databases.operational) is None:
+        raise UserError("No company has been simulated here yet; begin with `warehouse run`.")
+    summary = advance(databases.operational, databases.planted, hours=hours, on_progress=on_progress)
+    rows = ", ".join(f"{table} {count:,}" for table, count in summary.rows.items() if count)
+    return f"The company's clock stands at {summary.as_of:%Y-%m-%d %H:%M} UTC. New and changed rows: {rows or 'none'}."

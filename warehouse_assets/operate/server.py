@@ -1,0 +1,57 @@
+"""Starting, stopping, migrating and removing what a home holds: the commands around the embedded server."""
+
+import shutil
+
+from warehouse_assets.database.connections import embedded_server, needs_embedded, resolve
+from warehouse_assets.database.migrate import migrate
+from warehouse_assets.errors import UserError
+from warehouse_assets.settings import Settings
+
+
+def start_server(settings: Settings) -> str:
+    """Start the embedded server and bring its databases up to date; return what to tell the user."""
+    if not needs_embedded(settings):
+        return "Nothing to start: every database is your own."
+    databases = resolve(settings)
+    migrate(databases.warehouse)
+    return f"PostgreSQL runs; its files are in {settings.home}. Stop it with `warehouse stop`."
+
+
+def stop_server(settings: Settings) -> str:
+    """Stop the embedded server; return what to tell the user."""
+    server = embedded_server(settings)
+    if not server.is_running():
+        return "PostgreSQL was not running."
+    server.stop()
+    return "PostgreSQL stopped."
+
+
+def reset_home(settings: Settings, confirmed: bool) -> str:
+    """Remove the home with the embedded databases; return what to tell the user.
+
+    Raises:
+        UserError: it was not confirmed.
+    """
+    if not confirmed:
+        raise UserError(f"This removes everything in {settings.home}; say `warehouse reset --yes` to do it.")
+    if not settings.home.exists():
+        return f"Nothing to remove: {settings.home} does not exist."
+    embedded_server(settings).destroy()
+    shutil.rmtree(settings.home, ignore_errors=True)
+    return f"Removed {settings.home}."
+
+
+def migrate_all(settings: Settings) -> str:
+    """Migrate the warehouse and make Dagster's storage; return what to tell the user."""
+    import os
+
+    from dagster import DagsterInstance
+
+    from warehouse_assets.operate.home import process_environment
+
+    databases = resolve(settings)
+    moved = migrate(databases.warehouse)
+    os.environ.update(process_environment(settings))
+    with DagsterInstance.get() as instance:
+        instance.upgrade()
+    return "Warehouse migrated." if moved else "Warehouse is up to date."

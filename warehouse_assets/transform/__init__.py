@@ -1,0 +1,4 @@
+"""The dbt project as Dagster assets: where it lives, which models a run must build, how dbt is called.
+
+SQL belongs in ``dbt_project``; deciding when it runs belongs in ``operate``.
+"""

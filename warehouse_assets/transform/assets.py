@@ -1,0 +1,60 @@
+"""The dbt models as two sets of assets: those built before the models of Python, and those that read predictions.
+
+One dbt invocation builds a set. Models whose inputs have not moved are not handed to dbt at all.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult
+from dagster_dbt import dbt_assets
+
+from warehouse_assets.database.resource import WarehouseResource
+from warehouse_assets.operate.options import RunOptions
+from warehouse_assets.transform.invoke import start_dbt_build
+from warehouse_assets.transform.plan import models_of, plan_build
+from warehouse_assets.transform.state import build_lock, read_state
+from warehouse_assets.transform.translator import WarehouseDbtTranslator
+
+AFTER_MODELS = "tag:after_models"
+
+
+def build_dbt_assets(manifest: Mapping[str, Any]) -> list[AssetsDefinition]:
+    """Make the two sets of assets of the dbt project described by ``manifest``."""
+    return [
+        _asset_set(manifest, name="transform", select="fqn:*", exclude=AFTER_MODELS),
+        _asset_set(manifest, name="transform_after_models", select=AFTER_MODELS, exclude=None),
+    ]
+
+
+def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: str | None) -> AssetsDefinition:
+    translator = WarehouseDbtTranslator()
+    names_by_key = {
+        translator.get_asset_spec(manifest, node["unique_id"], None).key: model
+        for model, node in models_of(manifest).items()
+    }
+
+    @dbt_assets(manifest=manifest, select=select, exclude=exclude, name=name, dagster_dbt_translator=translator)
+    def run_dbt(context: AssetExecutionContext, warehouse: WarehouseResource, options: RunOptions) -> Iterator[Any]:
+        selected = {names_by_key[key]: key for key in context.selected_asset_keys}
+        with warehouse.connect() as connection, build_lock(connection):
+            state = read_state(connection)
+            plan = plan_build(
+                manifest,
+                selected,
+                state.changed_batches,
+                state.models,
+                state.existing,
+                rebuild_all=options.rebuilds,
+            )
+            for model, reason in sorted(plan.build.items()):
+                context.log.info(f"{model}: {reason}")
+            for model in plan.current:
+                yield MaterializeResult(asset_key=selected[model], metadata={"state": "unchanged"})
+            if plan.build:
+                invocation = start_dbt_build(
+                    manifest, sorted(plan.build), translator, context, warehouse.settings, warehouse.databases, options
+                )
+                yield from invocation.stream()
+
+    return run_dbt

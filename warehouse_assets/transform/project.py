@@ -1,0 +1,126 @@
+"""Where the dbt project lives, the environment dbt runs in, and its manifest. Nothing here knows Dagster.
+
+The manifest is parsed in one place and only when a file of the project or the connection changed, so that runs at
+the same time never race for it.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from psycopg.conninfo import conninfo_to_dict
+
+from warehouse_assets.errors import UserError
+from warehouse_assets.settings import DBT_PROJECT_DIR, Settings
+
+_PARSED_FILES = ("*.sql", "*.yml", "*.md")
+
+
+def target_dir(settings: Settings) -> Path:
+    """The folder of dbt's own artifacts for this home."""
+    return settings.home / "dbt"
+
+
+def manifest_path(settings: Settings) -> Path:
+    """Where the manifest of this home stands once :func:`ensure_manifest` has run."""
+    return target_dir(settings) / "manifest.json"
+
+
+def dbt_environment(settings: Settings, warehouse_url: str | None) -> dict[str, str]:
+    """The variables that ``profiles.yml`` reads; the password is in none of dbt's logs or artifacts.
+
+    Args:
+        settings: threads and time zone.
+        warehouse_url: URL of the warehouse database; None while only parsing, when no connection is opened.
+    """
+    parts = conninfo_to_dict(warehouse_url) if warehouse_url else {}
+    environment = {
+        "WAREHOUSE_DBT_HOST": str(parts.get("host") or "127.0.0.1"),
+        "WAREHOUSE_DBT_PORT": str(parts.get("port") or 5432),
+        "WAREHOUSE_DBT_USER": str(parts.get("user") or "warehouse"),
+        "WAREHOUSE_DBT_DBNAME": str(parts.get("dbname") or "warehouse"),
+        "DBT_ENV_SECRET_WAREHOUSE_PASSWORD": str(parts.get("password") or ""),
+        "WAREHOUSE_DBT_SSLMODE": str(parts.get("sslmode") or "prefer"),
+        "WAREHOUSE_DBT_THREADS": str(min(settings.threads, 4)),
+        "WAREHOUSE_TIME_ZONE": settings.time_zone,
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    if "sslrootcert" in parts:
+        environment["PGSSLROOTCERT"] = str(parts["sslrootcert"])
+    return environment
+
+
+def _fingerprint(environment: Mapping[str, str]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(environment):
+        if "SECRET" not in name:
+            digest.update(f"{name}={environment[name]}\0".encode())
+    for pattern in _PARSED_FILES:
+        for path in sorted(DBT_PROJECT_DIR.rglob(pattern)):
+            if "target" in path.parts or "logs" in path.parts:
+                continue
+            digest.update(str(path.relative_to(DBT_PROJECT_DIR)).encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def ensure_manifest(settings: Settings, warehouse_url: str | None = None) -> Path:
+    """Parse the dbt project unless the manifest of this home is current, and return the manifest's path.
+
+    ``warehouse_url`` may be left out where only the graph is wanted: parsing opens no connection.
+
+    Raises:
+        UserError: dbt refuses the project; the message carries dbt's own words.
+    """
+    target = target_dir(settings)
+    known = target / "parsed.json"
+    environment = dbt_environment(settings, warehouse_url)
+    files_only = _fingerprint({})
+    with _locked(target / "parse.lock"):
+        state = json.loads(known.read_text()) if known.exists() else {}
+        if manifest_path(settings).exists() and state.get("files") == files_only:
+            # A graph is the same whatever the connection; dbt's partial parse is not.
+            if warehouse_url is None or state.get("all") == _fingerprint(environment):
+                return manifest_path(settings)
+        run_dbt_parse(target, environment)
+        known.write_text(json.dumps({"files": files_only, "all": _fingerprint(environment)}))
+    return manifest_path(settings)
+
+
+def run_dbt_parse(target: Path, environment: Mapping[str, str]) -> None:
+    """Run ``dbt parse`` into ``target``.
+
+    Raises:
+        UserError: dbt refuses the project.
+    """
+    command = [sys.executable, "-m", "dbt.cli.main", "--quiet", "parse"]
+    command += ["--project-dir", str(DBT_PROJECT_DIR), "--profiles-dir", str(DBT_PROJECT_DIR)]
+    command += ["--target-path", str(target), "--log-path", str(target)]
+    outcome = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    if outcome.returncode != 0:
+        words = " ".join((outcome.stdout + outcome.stderr).split())
+        raise UserError(f"dbt cannot read the project in dbt_project: {words[-800:]}")
+
+
+@cache
+def load_manifest(path: Path) -> dict[str, Any]:
+    """The manifest at ``path`` as dbt wrote it."""
+    manifest: dict[str, Any] = json.loads(path.read_bytes())
+    return manifest
