@@ -68,6 +68,7 @@ FIXED_SETTINGS = {
     "synchronous_commit": "on",
     "full_page_writes": "on",
     "wal_level": "minimal",
+    "max_logical_replication_workers": "0",
     "max_wal_senders": "0",
     "wal_buffers": "16MB",
     "checkpoint_timeout": "30min",
