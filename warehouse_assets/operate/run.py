@@ -36,7 +36,7 @@ class RunRequest:
 
 def _stored(connection: psycopg.Connection) -> dict[str, str]:
     rows = connection.execute("select key, value from etl.setting where key in ('profile', 'profile_settings')")
-    return {key: value for key, value in rows}
+    return dict(rows.fetchall())
 
 
 def known_profile(databases: Databases) -> str | None:

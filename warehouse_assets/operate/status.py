@@ -45,12 +45,23 @@ class ModelStatus:
 
 
 @dataclass(frozen=True)
+class RunFailure:
+    """A failed run with its reason."""
+
+    run_id: str
+    job: str
+    failed_at: datetime
+    sentence: str
+
+
+@dataclass(frozen=True)
 class WarehouseStatus:
     """Everything ``warehouse status`` shows."""
 
     tables: list[TableStatus] = field(default_factory=list)
     checks: list[CheckStatus] = field(default_factory=list)
     models: list[ModelStatus] = field(default_factory=list)
+    run_failures: list[RunFailure] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """The status as plain values for JSON."""
@@ -97,7 +108,9 @@ _TABLES = """
     left join etl.table_state t
         on t.source_table = case when r.schema_name in ('raw', 'quarantine') then r.relname else r.name end
     left join etl.model_build b on b.model = r.relname and r.schema_name in ('intermediate', 'features', 'marts')
-    order by array_position(array['raw', 'quarantine', 'intermediate', 'features', 'marts', 'ml'], r.schema_name), r.name
+    order by
+        array_position(array['raw', 'quarantine', 'intermediate', 'features', 'marts', 'ml'], r.schema_name),
+        r.name
 """
 
 _CHECKS = """
@@ -112,6 +125,15 @@ _MODELS = """
     from ml.model_version
     where is_champion
     order by model
+"""
+
+
+_RUN_FAILURES = """
+    select run_id, job, failed_at, sentence
+    from etl.run_failure
+    where failed_at > now() - interval '7 days'
+    order by failed_at desc
+    limit 20
 """
 
 
@@ -150,7 +172,8 @@ def read_status(databases: Databases) -> WarehouseStatus:
     """Read the status of tables, checks and models."""
     with connect(databases.warehouse, application_name="warehouse status") as connection:
         tables, models = read_tables(connection), read_models(connection)
-    return WarehouseStatus(tables, read_checks(databases.dagster), models)
+        failures = [RunFailure(*row) for row in connection.execute(_RUN_FAILURES)]
+    return WarehouseStatus(tables, read_checks(databases.dagster), models, failures)
 
 
 def _age(moment: datetime | None) -> str:
@@ -163,7 +186,7 @@ def _age(moment: datetime | None) -> str:
 
 
 def print_status(console: Console, status: WarehouseStatus) -> None:
-    """Print the status as three tables."""
+    """Print the status as three tables, then the failed runs of the last seven days."""
     tables = Table(title="Tables", title_justify="left")
     tables.add_column("table")
     for heading in ("rows", "MiB", "age", "batch"):
@@ -189,3 +212,6 @@ def print_status(console: Console, status: WarehouseStatus) -> None:
         scores = ", ".join(f"{name} {value:.3f}" for name, value in model.metrics.items() if isinstance(value, float))
         models.add_row(model.model, str(model.version), model.algorithm, scores, _age(model.created_at))
     console.print(models)
+
+    for failure in status.run_failures:
+        console.print(f"Failed run {failure.run_id} ({failure.job}, {_age(failure.failed_at)} ago): {failure.sentence}")

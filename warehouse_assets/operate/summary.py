@@ -17,7 +17,10 @@ _FORECASTS = """
     order by grain, metric
 """
 _CHURN = """
-    select count(*), round(avg(churn_probability)::numeric, 3), count(*) filter (where risk_tier in ('high', 'critical'))
+    select
+        count(*),
+        round(avg(churn_probability)::numeric, 3),
+        count(*) filter (where risk_tier in ('high', 'critical'))
     from ml.churn_prediction
     where as_of = (select max(as_of) from ml.churn_prediction)
 """

@@ -95,10 +95,10 @@ def ensure_manifest(settings: Settings, warehouse_url: str | None = None) -> Pat
     files_only = _fingerprint({})
     with _locked(target / "parse.lock"):
         state = json.loads(known.read_text()) if known.exists() else {}
-        if manifest_path(settings).exists() and state.get("files") == files_only:
-            # A graph is the same whatever the connection; dbt's partial parse is not.
-            if warehouse_url is None or state.get("all") == _fingerprint(environment):
-                return manifest_path(settings)
+        # A graph is the same whatever the connection; dbt's partial parse is not.
+        is_current = state.get("files") == files_only and manifest_path(settings).exists()
+        if is_current and (warehouse_url is None or state.get("all") == _fingerprint(environment)):
+            return manifest_path(settings)
         run_dbt_parse(target, environment)
         known.write_text(json.dumps({"files": files_only, "all": _fingerprint(environment)}))
     return manifest_path(settings)

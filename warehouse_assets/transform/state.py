@@ -36,9 +36,9 @@ def read_state(connection: psycopg.Connection) -> WarehouseState:
         """
     ).fetchall()
     return WarehouseState(
-        changed_batches={table: batch for table, batch in batches},
+        changed_batches=dict(batches),
         models=ModelState(
-            checksums={model: checksum for model, checksum in checksums},
+            checksums=dict(checksums),
             seen={(model, table): batch for model, table, batch in seen},
         ),
         existing=frozenset(name for (name,) in relations),

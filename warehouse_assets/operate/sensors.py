@@ -1,0 +1,77 @@
+"""The sensors: one starts a run when the source has something new, one keeps account of failed runs."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from dagster import (
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RunFailureSensorContext,
+    RunRequest,
+    RunsFilter,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SkipReason,
+    run_failure_sensor,
+    sensor,
+)
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from warehouse_assets.database.connections import connect, resolve
+from warehouse_assets.operate.launch import failure_sentence
+from warehouse_assets.settings import Settings
+
+# A source that moves all the time is taken by the schedules; the sensor steps in when none has run for this long.
+_QUIET = timedelta(minutes=20)
+_UNFINISHED = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+]
+
+
+def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[SensorDefinition]:
+    """The sensor for new source data and the one for failed runs, both running from the start."""
+    everything = next(job for job in jobs if job.name == "everything")
+
+    @sensor(
+        job=everything,
+        name="new_source_data",
+        minimum_interval_seconds=60,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Starts a run when the source has something new and no run has started for 20 minutes.",
+    )
+    def new_source_data(context: SensorEvaluationContext) -> RunRequest | SkipReason:
+        from warehouse_assets.operate.probe import moved_tables
+
+        moved = moved_tables(Settings.from_env())
+        if moved is None:
+            return SkipReason("The warehouse was never filled; begin with `warehouse run`.")
+        if not moved:
+            return SkipReason("The source has nothing new.")
+        if context.instance.get_runs(RunsFilter(statuses=_UNFINISHED), limit=1):
+            return SkipReason(f"{len(moved)} tables moved; a run is under way.")
+        if context.instance.get_runs(RunsFilter(created_after=datetime.now(UTC) - _QUIET), limit=1):
+            return SkipReason(f"{len(moved)} tables moved; the schedules take them.")
+        return RunRequest(tags={"cause": f"{len(moved)} tables moved in the source"})
+
+    @run_failure_sensor(
+        name="failed_runs",
+        default_status=DefaultSensorStatus.RUNNING,
+        monitor_all_code_locations=False,
+        description="Writes each failed run with its reason to etl.run_failure, which `warehouse status` shows.",
+    )
+    def failed_runs(context: RunFailureSensorContext) -> None:
+        events = context.get_step_failure_events()
+        sentence = (
+            "; ".join(failure_sentence(event) for event in events) or context.failure_event.message or "no reason given"
+        )
+        with connect(resolve(Settings.from_env()).warehouse, application_name="warehouse sensor") as connection:
+            connection.execute(
+                "insert into etl.run_failure (run_id, job, sentence) values (%s, %s, %s) on conflict (run_id) do nothing",
+                [context.dagster_run.run_id, context.dagster_run.job_name, sentence],
+            )
+        context.log.error(sentence)
+
+    return [new_source_data, failed_runs]
