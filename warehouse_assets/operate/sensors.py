@@ -69,7 +69,7 @@ def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[Sens
         )
         with connect(resolve(Settings.from_env()).warehouse, application_name="warehouse sensor") as connection:
             connection.execute(
-                "insert into etl.run_failure (run_id, job, sentence) values (%s, %s, %s) on conflict (run_id) do nothing",
+                "insert into etl.run_failure (run_id, job, sentence) values (%s, %s, %s) on conflict do nothing",
                 [context.dagster_run.run_id, context.dagster_run.job_name, sentence],
             )
         context.log.error(sentence)

@@ -1,0 +1,2 @@
+-- The warehouse itself is made by the image (POSTGRES_DB); this is Dagster's own storage.
+create database dagster;
