@@ -1,27 +1,16 @@
 """Whether the source has anything new, without loading it: what sensors and schedules ask before they start a run."""
 
-import json
 from collections.abc import Iterator
 
-import psycopg
 from psycopg import sql
 
 from warehouse_assets.database.connections import connect, resolve
+from warehouse_assets.operate.profile_choice import stored_profile
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.contract import load_contract
 from warehouse_assets.source.profiles import Profile, open_profile
 
 _STATE = "select source_table, watermark, extracted_at from etl.table_state"
-
-
-def stored_profile(connection: psycopg.Connection, operational_url: str) -> Profile | None:
-    """The profile this warehouse is filled from; None before its first run."""
-    stored = dict(
-        connection.execute("select key, value from etl.setting where key in ('profile', 'profile_settings')").fetchall()
-    )
-    if "profile" not in stored:
-        return None
-    return open_profile(stored["profile"], json.loads(stored.get("profile_settings", "{}")), operational_url)
 
 
 def moved_tables(settings: Settings) -> list[str] | None:
@@ -35,10 +24,11 @@ def moved_tables(settings: Settings) -> list[str] | None:
     """
     databases = resolve(settings)
     with connect(databases.warehouse, application_name="warehouse sensor") as connection:
-        profile = stored_profile(connection, databases.operational)
-        if profile is None:
+        stored = stored_profile(connection)
+        if stored is None:
             return None
         state = {name: (watermark, at) for name, watermark, at in connection.execute(_STATE)}
+    profile = open_profile(*stored, databases.operational)
     if profile.kind == "files":
         return [
             name

@@ -1,23 +1,20 @@
 """What ``warehouse run`` does: databases, company, manifest, one job, and a true summary of it."""
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-import psycopg
 from rich.console import Console
 
 from warehouse_assets.database.connections import Databases, connect, resolve
 from warehouse_assets.database.migrate import migrate
 from warehouse_assets.errors import UserError
 from warehouse_assets.operate.launch import RunOutcome, launch_job
+from warehouse_assets.operate.profile_choice import DEFAULT_PROFILE, remember_profile, stored_profile
 from warehouse_assets.operate.progress import OnProgress, progress
 from warehouse_assets.operate.summary import print_summary
 from warehouse_assets.settings import Settings
-
-DEFAULT_PROFILE = "default"
 
 
 @dataclass(frozen=True)
@@ -32,44 +29,6 @@ class RunRequest:
     full_refresh: bool = False
     rebuild_from: date | None = None
     rebuild_to: date | None = None
-
-
-def _stored(connection: psycopg.Connection) -> dict[str, str]:
-    rows = connection.execute("select key, value from etl.setting where key in ('profile', 'profile_settings')")
-    return dict(rows.fetchall())
-
-
-def known_profile(databases: Databases) -> str | None:
-    """The profile this warehouse is filled from; None before its first run."""
-    with connect(databases.warehouse, application_name="warehouse run") as connection:
-        return _stored(connection).get("profile")
-
-
-def remember_profile(
-    databases: Databases, profile: str | None, settings: Mapping[str, str] | None
-) -> tuple[str, dict[str, str]]:
-    """Return the profile this warehouse is filled from and its settings, storing them the first time.
-
-    Raises:
-        UserError: the warehouse already holds another profile's rows.
-    """
-    with connect(databases.warehouse, application_name="warehouse run") as connection:
-        stored = _stored(connection)
-        known = stored.get("profile")
-        if known and profile and profile != known:
-            raise UserError(
-                f"This warehouse is filled from profile {known!r}, not {profile!r}: "
-                "use another WAREHOUSE_HOME for it, or empty this one with `warehouse reset --yes`."
-            )
-        name = profile or known or DEFAULT_PROFILE
-        chosen = {**json.loads(stored.get("profile_settings", "{}")), **(settings or {})}
-        for key, value in (("profile", name), ("profile_settings", json.dumps(chosen))):
-            connection.execute(
-                "insert into etl.setting (key, value) values (%s, %s) "
-                "on conflict (key) do update set value = excluded.value",
-                [key, value],
-            )
-    return name, chosen
 
 
 def simulate_if_needed(databases: Databases, request: RunRequest, console: Console) -> None:
@@ -114,7 +73,9 @@ def run_warehouse(settings: Settings, request: RunRequest, console: Console) -> 
         databases = resolve(settings)
         migrate(databases.warehouse)
     wanted = request.profile or settings.profile
-    is_default = (wanted or known_profile(databases) or DEFAULT_PROFILE) == DEFAULT_PROFILE
+    with connect(databases.warehouse, application_name="warehouse run") as connection:
+        known, _ = stored_profile(connection) or (None, {})
+    is_default = (wanted or known or DEFAULT_PROFILE) == DEFAULT_PROFILE
     profile, profile_settings = remember_profile(databases, wanted, {} if is_default else request.settings)
     if is_default and settings.source_url is None:
         simulate_if_needed(databases, request, console)

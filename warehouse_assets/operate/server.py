@@ -5,6 +5,7 @@ import shutil
 from warehouse_assets.database.connections import embedded_server, needs_embedded, resolve
 from warehouse_assets.database.migrate import migrate
 from warehouse_assets.errors import UserError
+from warehouse_assets.operate.profile_choice import remember_profile
 from warehouse_assets.settings import Settings
 
 
@@ -42,7 +43,10 @@ def reset_home(settings: Settings, confirmed: bool) -> str:
 
 
 def migrate_all(settings: Settings) -> str:
-    """Migrate the warehouse and make Dagster's storage; return what to tell the user."""
+    """Migrate the warehouse and make Dagster's storage; return what to tell the user.
+
+    Where the environment names the source, the profile is settled too, so that the schedules can begin.
+    """
     import os
 
     from dagster import DagsterInstance
@@ -51,6 +55,8 @@ def migrate_all(settings: Settings) -> str:
 
     databases = resolve(settings)
     moved = migrate(databases.warehouse)
+    if settings.source_url is not None or settings.profile is not None:
+        remember_profile(databases, settings.profile, None)
     os.environ.update(process_environment(settings))
     with DagsterInstance.get() as instance:
         instance.upgrade()

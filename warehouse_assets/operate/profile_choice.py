@@ -1,0 +1,46 @@
+"""Which source profile a warehouse is filled from: chosen once, kept in ``etl.setting``, the same for every run."""
+
+import json
+from collections.abc import Mapping
+
+import psycopg
+
+from warehouse_assets.database.connections import Databases, connect
+from warehouse_assets.errors import UserError
+
+DEFAULT_PROFILE = "default"
+
+
+def stored_profile(connection: psycopg.Connection) -> tuple[str, dict[str, str]] | None:
+    """The profile this warehouse is filled from with its settings; None before its first run."""
+    rows = connection.execute("select key, value from etl.setting where key in ('profile', 'profile_settings')")
+    stored = dict(rows.fetchall())
+    if "profile" not in stored:
+        return None
+    return stored["profile"], json.loads(stored.get("profile_settings", "{}"))
+
+
+def remember_profile(
+    databases: Databases, profile: str | None, settings: Mapping[str, str] | None
+) -> tuple[str, dict[str, str]]:
+    """Return the profile this warehouse is filled from and its settings, storing them the first time.
+
+    Raises:
+        UserError: the warehouse already holds another profile's rows.
+    """
+    with connect(databases.warehouse, application_name="warehouse run") as connection:
+        known, known_settings = stored_profile(connection) or (None, {})
+        if known and profile and profile != known:
+            raise UserError(
+                f"This warehouse is filled from profile {known!r}, not {profile!r}: "
+                "use another WAREHOUSE_HOME for it, or empty this one with `warehouse reset --yes`."
+            )
+        name = profile or known or DEFAULT_PROFILE
+        chosen = {**known_settings, **(settings or {})}
+        for key, value in (("profile", name), ("profile_settings", json.dumps(chosen))):
+            connection.execute(
+                "insert into etl.setting (key, value) values (%s, %s) "
+                "on conflict (key) do update set value = excluded.value",
+                [key, value],
+            )
+    return name, chosen
