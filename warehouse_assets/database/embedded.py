@@ -173,11 +173,11 @@ class EmbeddedServer:
             return None
         try:
             process = psutil.Process(int(lines[0]))
-            command = process.cmdline()  # empty for a zombie; readable across accounts, unlike cwd
         except psutil.NoSuchProcess:
             return None
-        data = str(places.data_link(self.home).resolve())
-        return process if data in command and Path(command[0]).name == "postgres" else None
+        command = _command(process)
+        is_ours = str(places.data_link(self.home).resolve()) in command and Path(command[0]).name == "postgres"
+        return process if is_ours else None
 
     def _status(self) -> str:
         """Return the line that PostgreSQL keeps in its pid file: starting, ready, stopping …; "" if it is down."""
@@ -192,15 +192,7 @@ class EmbeddedServer:
     def _orphans(self, data: Path) -> list[psutil.Process]:
         """Return server processes whose postmaster was killed; they name their cluster in their title."""
         title = f"postgres: {self._cluster_name(data)}: "
-        found = []
-        for process in psutil.process_iter():
-            try:
-                command = process.cmdline()
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-            if command and command[0].startswith(title):
-                found.append(process)
-        return found
+        return [process for process in psutil.process_iter() if "".join(_command(process)[:1]).startswith(title)]
 
     def _clear_leftovers(self, data: Path) -> None:
         """Wait for a server that is starting or stopping; clear up after one that was killed."""
@@ -322,16 +314,18 @@ class EmbeddedServer:
             return
         try:
             process.send_signal(how)
-            process.wait(_STOP_SECONDS)
         except psutil.NoSuchProcess:
             return
         except psutil.AccessDenied as error:
             raise UserError(f"The server under {self.home} belongs to another user; stop it as that user.") from error
-        except psutil.TimeoutExpired as error:
-            raise UserError(
-                f"The server under {self.home} (process {process.pid}) did not stop within {_STOP_SECONDS:.0f} s; "
-                f"see {self.home / 'log' / 'postgres'}."
-            ) from error
+        deadline = time.monotonic() + _STOP_SECONDS
+        while _command(process):
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"The server under {self.home} (process {process.pid}) did not stop within {_STOP_SECONDS:.0f} s; "
+                    f"see {self.home / 'log' / 'postgres'}."
+                )
+            time.sleep(0.01)
 
     def _failure(self, what: str, place: Place, said: str) -> UserError:
         if "No space left on device" in said or "Disk quota exceeded" in said:
@@ -358,6 +352,14 @@ class EmbeddedServer:
     def _latest_log(self, directory: Path) -> str:
         logs = sorted(directory.glob("postgresql-*.log"), key=lambda path: path.stat().st_mtime)
         return self._tail(logs[-1]) if logs else ""
+
+
+def _command(process: psutil.Process) -> list[str]:
+    """Return the command line of a process, empty for one that has ended; readable across accounts, unlike cwd."""
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return []
 
 
 def _is_free(port: int) -> bool:

@@ -1,6 +1,7 @@
 """Brings the warehouse database's own tables up to date. The tables themselves are described in ``migrations``."""
 
 import re
+import threading
 from pathlib import Path
 
 import psycopg
@@ -11,6 +12,7 @@ from warehouse_assets.errors import UserError
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _LOCK = "warehouse_assets.migrate"
+_ONE_THREAD = threading.Lock()  # Alembic keeps its context in module globals
 
 
 def head() -> str:
@@ -44,7 +46,8 @@ def migrate(url: str) -> bool:
             return False
         connection.rollback()
         try:
-            return _upgrade(connection)
+            with _ONE_THREAD:
+                return _upgrade(connection)
         except psycopg.errors.InsufficientPrivilege as error:
             raise UserError(_rights(connection, error)) from error
 
