@@ -76,6 +76,12 @@ def parse_settings(pairs: list[str] | None) -> dict[str, str]:
     return settings
 
 
+def absolute_path(value: str) -> str:
+    """Make a value that names a local file, folder or pattern absolute: later runs start elsewhere."""
+    is_local_path = "://" not in value and (Path(value).exists() or any(sign in value for sign in "*?"))
+    return str(Path(value).absolute()) if is_local_path else value
+
+
 @app.command(
     epilog="Examples: `warehouse run` · `warehouse run --preset small` · `warehouse run --job route` · "
     "`warehouse run --profile austin --set loads=loads.csv` · "
@@ -112,8 +118,8 @@ def run(
             job=job,
             preset=preset.value if preset else None,
             seed=seed,
-            profile=profile,
-            settings=parse_settings(settings),
+            profile=absolute_path(profile) if profile else None,
+            settings={key: absolute_path(value) for key, value in parse_settings(settings).items()},
             full_refresh=full_refresh,
             rebuild_from=rebuild_from.date() if rebuild_from else None,
             rebuild_to=rebuild_to.date() if rebuild_to else None,

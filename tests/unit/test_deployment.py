@@ -1,0 +1,76 @@
+"""The files of a deployment: no container engine is needed to know that they fit together."""
+
+import itertools
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    document = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    assert isinstance(document, dict)
+    return document
+
+
+def test_services_wait_for_what_they_need(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    assert set(services) == {"postgres", "migrate", "code", "webserver", "daemon"}
+    assert services["migrate"]["depends_on"]["postgres"]["condition"] == "service_healthy"
+    assert services["code"]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+    for name in ("webserver", "daemon"):
+        assert services[name]["depends_on"]["code"]["condition"] == "service_healthy"
+    for name, service in services.items():
+        assert "healthcheck" in service or name == "migrate"
+
+
+def test_every_variable_asked_for_is_in_the_example(compose: dict[str, Any]) -> None:
+    asked = set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "docker-compose.yml").read_text()))
+    offered = set(re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert asked == offered
+
+
+def test_no_secret_is_written_down(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        for name, value in service.get("environment", {}).items():
+            if "PASSWORD" in name or name.endswith("_URL"):
+                assert "${" in value, name
+
+
+def test_every_file_a_service_mounts_or_reads_exists(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert not source.startswith("./") or (ROOT / source).exists()
+        for word in service.get("command", []):
+            if word.endswith(".yaml"):
+                workspace = yaml.safe_load((ROOT / word).read_text())
+                assert workspace["load_from"][0]["grpc_server"]["host"] in compose["services"]
+
+
+@pytest.mark.parametrize("service", ["migrate", "code", "webserver", "daemon"])
+def test_every_command_is_known_to_the_program_it_names(compose: dict[str, Any], service: str) -> None:
+    program, *words = compose["services"][service]["command"]
+    verbs = list(itertools.takewhile(lambda word: not word.startswith("--"), words))
+    outcome = subprocess.run(
+        [str(Path(sys.executable).with_name(program)), *verbs, "--help"], capture_output=True, text=True, check=False
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    for word in words:
+        if word.startswith("--"):
+            assert word in outcome.stdout, f"{program} {' '.join(verbs)} knows no {word}"
+
+
+def test_the_lock_names_hashes_and_no_address() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "--hash=sha256:" in lock
+    assert "http://" not in lock
+    assert "https://" not in lock
+    assert "--index-url" not in lock

@@ -1,0 +1,86 @@
+"""Which models a run builds: only what is new, changed, or fed by a batch it has not seen."""
+
+from typing import Any
+
+import pytest
+
+from warehouse_assets.transform.plan import ModelState, plan_build, sources_by_model
+
+
+def node(name: str, materialized: str = "table", **config: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "unique_id": f"model.w.{name}",
+        "resource_type": "model",
+        "checksum": {"checksum": f"sum-{name}"},
+        "config": {"materialized": materialized, **config},
+    }
+
+
+# loads ─► stg_loads (view) ─► joined (ephemeral) ─► route_run ─► summary ◄─ ml.forecast
+MANIFEST: dict[str, Any] = {
+    "nodes": {
+        each["unique_id"]: each
+        for each in (
+            node("stg_loads", "view"),
+            node("joined", "ephemeral"),
+            node("route_run", sources=["loads"]),
+            node("summary"),
+        )
+    },
+    "sources": {
+        "source.w.operations.loads": {"name": "loads", "schema": "raw"},
+        "source.w.market.holidays": {"name": "holidays", "schema": "raw"},
+        "source.w.ml.forecast": {"name": "forecast", "schema": "ml"},
+    },
+    "parent_map": {
+        "model.w.stg_loads": ["source.w.operations.loads"],
+        "model.w.joined": ["model.w.stg_loads", "source.w.market.holidays"],
+        "model.w.route_run": ["model.w.joined"],
+        "model.w.summary": ["model.w.route_run", "source.w.ml.forecast"],
+    },
+}
+NAMES = ["stg_loads", "route_run", "summary"]
+CURRENT = ModelState(
+    checksums={name: f"sum-{name}" for name in NAMES},
+    seen={
+        ("route_run", "loads"): 7,
+        ("summary", "loads"): 7,
+        ("summary", "holidays"): 3,
+        ("summary", "ml.forecast"): 8,
+    },
+)
+BATCHES = {"loads": 7, "holidays": 3, "ml.forecast": 8}
+
+
+def test_a_models_sources_are_its_own_list_or_all_above_it() -> None:
+    sources = sources_by_model(MANIFEST)
+    assert sources["route_run"] == {"loads"}
+    assert sources["summary"] == {"loads", "holidays", "ml.forecast"}
+
+
+@pytest.mark.parametrize(
+    ("batches", "existing", "state", "built"),
+    [
+        # last batches                relations that exist   what was seen   what must be built
+        (BATCHES, NAMES, CURRENT, set()),
+        ({**BATCHES, "loads": 9}, NAMES, CURRENT, {"route_run", "summary"}),
+        ({**BATCHES, "ml.forecast": 9}, NAMES, CURRENT, {"summary"}),
+        ({**BATCHES, "holidays": 9}, NAMES, CURRENT, {"summary"}),
+        (BATCHES, ["route_run", "summary"], CURRENT, {"stg_loads"}),
+        (BATCHES, [], ModelState({}, {}), {"stg_loads", "route_run", "summary"}),
+        (BATCHES, NAMES, ModelState({**CURRENT.checksums, "stg_loads": "old"}, CURRENT.seen), {"stg_loads"}),
+        ({}, NAMES, CURRENT, set()),
+    ],
+)
+def test_only_what_moved_is_built(
+    batches: dict[str, int], existing: list[str], state: ModelState, built: set[str]
+) -> None:
+    plan = plan_build(MANIFEST, NAMES, batches, state, existing)
+    assert set(plan.build) == built
+    assert set(plan.current) == set(NAMES) - built
+
+
+def test_a_full_refresh_builds_everything() -> None:
+    plan = plan_build(MANIFEST, NAMES, BATCHES, CURRENT, NAMES, rebuild_all=True)
+    assert set(plan.build) == set(NAMES)
