@@ -1,19 +1,21 @@
 """Which models a run builds: only what is new, changed, or fed by a batch it has not seen."""
 
+import copy
 from typing import Any
 
 import pytest
 
-from warehouse_assets.transform.plan import ModelState, plan_build, sources_by_model
+from warehouse_assets.transform.plan import ModelState, code_version, plan_build, sources_by_model
 
 
-def node(name: str, materialized: str = "table", **config: Any) -> dict[str, Any]:
+def node(name: str, materialized: str = "table", parents: list[str] | None = None, **config: Any) -> dict[str, Any]:
     return {
         "name": name,
         "unique_id": f"model.w.{name}",
         "resource_type": "model",
         "checksum": {"checksum": f"sum-{name}"},
         "config": {"materialized": materialized, **config},
+        "depends_on": {"nodes": parents or []},
     }
 
 
@@ -23,9 +25,9 @@ MANIFEST: dict[str, Any] = {
         each["unique_id"]: each
         for each in (
             node("stg_loads", "view"),
-            node("joined", "ephemeral"),
-            node("route_run", sources=["loads"]),
-            node("summary"),
+            node("joined", "ephemeral", ["model.w.stg_loads"]),
+            node("route_run", parents=["model.w.joined"], sources=["loads"]),
+            node("summary", parents=["model.w.route_run", "source.w.ml.forecast"]),
         )
     },
     "sources": {
@@ -40,9 +42,10 @@ MANIFEST: dict[str, Any] = {
         "model.w.summary": ["model.w.route_run", "source.w.ml.forecast"],
     },
 }
+ZONE = "America/Chicago"
 NAMES = ["stg_loads", "route_run", "summary"]
 CURRENT = ModelState(
-    checksums={name: f"sum-{name}" for name in NAMES},
+    codes={name: code_version(MANIFEST, f"model.w.{name}", ZONE) for name in NAMES},
     seen={
         ("route_run", "loads"): 7,
         ("summary", "loads"): 7,
@@ -69,18 +72,25 @@ def test_a_models_sources_are_its_own_list_or_all_above_it() -> None:
         ({**BATCHES, "holidays": 9}, NAMES, CURRENT, {"summary"}),
         (BATCHES, ["route_run", "summary"], CURRENT, {"stg_loads"}),
         (BATCHES, [], ModelState({}, {}), {"stg_loads", "route_run", "summary"}),
-        (BATCHES, NAMES, ModelState({**CURRENT.checksums, "stg_loads": "old"}, CURRENT.seen), {"stg_loads"}),
+        (BATCHES, NAMES, ModelState({**CURRENT.codes, "stg_loads": 1}, CURRENT.seen), {"stg_loads"}),
         ({}, NAMES, CURRENT, set()),
     ],
 )
 def test_only_what_moved_is_built(
     batches: dict[str, int], existing: list[str], state: ModelState, built: set[str]
 ) -> None:
-    plan = plan_build(MANIFEST, NAMES, batches, state, existing)
+    plan = plan_build(MANIFEST, NAMES, batches, state, existing, ZONE)
     assert set(plan.build) == built
     assert set(plan.current) == set(NAMES) - built
 
 
+def test_a_change_above_changes_the_code_of_all_below() -> None:
+    changed = copy.deepcopy(MANIFEST)
+    changed["nodes"]["model.w.joined"]["checksum"]["checksum"] = "edited"
+    moved = {name for name in NAMES if code_version(changed, f"model.w.{name}", ZONE) != CURRENT.codes[name]}
+    assert moved == {"route_run", "summary"}
+
+
 def test_a_full_refresh_builds_everything() -> None:
-    plan = plan_build(MANIFEST, NAMES, BATCHES, CURRENT, NAMES, rebuild_all=True)
+    plan = plan_build(MANIFEST, NAMES, BATCHES, CURRENT, NAMES, ZONE, rebuild_all=True)
     assert set(plan.build) == set(NAMES)

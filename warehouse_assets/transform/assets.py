@@ -45,6 +45,7 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
                 state.changed_batches,
                 state.models,
                 state.existing,
+                warehouse.settings.time_zone,
                 rebuild_all=options.rebuilds,
             )
             for model, reason in sorted(plan.build.items()):

@@ -4,6 +4,7 @@ A model is built when it never was, when its SQL changed, or when a table it is 
 batch it has not seen. Nothing else costs time.
 """
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -12,9 +13,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ModelState:
-    """What the warehouse remembers of the last build: checksums by model, batches by (model, source table)."""
+    """What the warehouse remembers of the last build: the code by model, batches by (model, source table)."""
 
-    checksums: Mapping[str, str]
+    codes: Mapping[str, int]
     seen: Mapping[tuple[str, str], int]
 
 
@@ -60,12 +61,26 @@ def sources_by_model(manifest: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     }
 
 
+def code_version(manifest: Mapping[str, Any], unique_id: str, time_zone: str) -> int:
+    """One number for a model's code and that of all models above it; the dbt macro of the same name must agree."""
+    seen: dict[str, str] = {}
+    waiting = [unique_id]
+    while waiting:
+        node = manifest["nodes"].get(name := waiting.pop())
+        if node is not None and name not in seen:
+            seen[name] = f"{node['name']}={node['checksum']['checksum']}"
+            waiting += node["depends_on"]["nodes"]
+    entries = [*sorted(seen.values()), f"time_zone={time_zone}"]
+    return int(hashlib.md5(",".join(entries).encode(), usedforsecurity=False).hexdigest()[:15], 16)
+
+
 def plan_build(
     manifest: Mapping[str, Any],
     names: Iterable[str],
     changed_batches: Mapping[str, int],
     state: ModelState,
     existing: Collection[str],
+    time_zone: str,
     rebuild_all: bool = False,
 ) -> BuildPlan:
     """Choose the models to build among ``names``.
@@ -76,6 +91,7 @@ def plan_build(
         changed_batches: last batch that changed rows, by source table.
         state: what the last builds saw.
         existing: models that have a relation in the database.
+        time_zone: the company's, which is part of every model's code.
         rebuild_all: build every one of them whatever the state.
     """
     models, sources = models_of(manifest), sources_by_model(manifest)
@@ -91,8 +107,8 @@ def plan_build(
             build[name] = "asked for"
         elif name not in existing:
             build[name] = "not built before"
-        elif state.checksums.get(name) != node["checksum"]["checksum"]:
-            build[name] = "its SQL changed"
+        elif state.codes.get(name) != code_version(manifest, node["unique_id"], time_zone):
+            build[name] = "its code changed"
         elif moved and not is_view:
             build[name] = f"new batches of {', '.join(moved[:3])}{' and more' if len(moved) > 3 else ''}"
         else:

@@ -47,9 +47,9 @@ def dbt_environment(settings: Settings, warehouse_url: str | None) -> dict[str, 
         "WAREHOUSE_DBT_PORT": str(parts.get("port") or 5432),
         "WAREHOUSE_DBT_USER": str(parts.get("user") or "warehouse"),
         "WAREHOUSE_DBT_DBNAME": str(parts.get("dbname") or "warehouse"),
-        "DBT_ENV_SECRET_WAREHOUSE_PASSWORD": str(parts.get("password") or ""),
+        "WAREHOUSE_DBT_PASSWORD": str(parts.get("password") or ""),
         "WAREHOUSE_DBT_SSLMODE": str(parts.get("sslmode") or "prefer"),
-        "WAREHOUSE_DBT_THREADS": str(min(settings.threads, 4)),
+        "WAREHOUSE_THREADS": str(settings.threads),
         "WAREHOUSE_TIME_ZONE": settings.time_zone,
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
@@ -62,7 +62,7 @@ def dbt_environment(settings: Settings, warehouse_url: str | None) -> dict[str, 
 def _fingerprint(environment: Mapping[str, str]) -> str:
     digest = hashlib.sha256()
     for name in sorted(environment):
-        if "SECRET" not in name:
+        if "PASSWORD" not in name:
             digest.update(f"{name}={environment[name]}\0".encode())
     for pattern in _PARSED_FILES:
         for path in sorted(DBT_PROJECT_DIR.rglob(pattern)):

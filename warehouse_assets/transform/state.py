@@ -9,6 +9,7 @@ import psycopg
 from warehouse_assets.transform.plan import ModelState
 
 _BUILD_LOCK = 7_305_001
+_CODE = "dbt:code"  # the dbt project keeps the version of a model's code beside the batches it has seen
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,6 @@ class WarehouseState:
 def read_state(connection: psycopg.Connection) -> WarehouseState:
     """Read the state of every source table and model of the warehouse."""
     batches = connection.execute("select source_table, coalesce(changed_batch_id, 0) from etl.table_state").fetchall()
-    checksums = connection.execute("select model, checksum from etl.model_build").fetchall()
     seen = connection.execute("select model, source_table, batch_id from etl.model_state").fetchall()
     relations = connection.execute(
         """
@@ -38,7 +38,7 @@ def read_state(connection: psycopg.Connection) -> WarehouseState:
     return WarehouseState(
         changed_batches=dict(batches),
         models=ModelState(
-            checksums=dict(checksums),
+            codes={model: batch for model, table, batch in seen if table == _CODE},
             seen={(model, table): batch for model, table, batch in seen},
         ),
         existing=frozenset(name for (name,) in relations),
