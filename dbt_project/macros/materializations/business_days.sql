@@ -1,0 +1,173 @@
+{#- A table partitioned by month of its day column, of which each build replaces whole business days: those that changed
+    rows of the `sources` tables touched since the model last looked (etl.dirty_day, etl.model_state).
+
+    config(
+        day='service_date',                 date column the table is partitioned by; every row has one
+        sources=['route_stops', ...],       raw tables it depends on, also through other models
+        reach={'loads': [0, 6]},            optional: a dirty day of loads also touches the 6 days after it
+        running=true,                       optional: a day depends on those before it; rebuilds from the first dirty day on
+        indexes=[...],                      as in dbt
+    )
+
+    Everything happens in one transaction, under a lock of the model. A full build makes new partitions beside the old
+    ones and swaps them; the table itself stays, with its grants, comments and the views on it. -#}
+{% materialization business_days, adapter='postgres' %}
+    {%- set target_relation = this.incorporate(type='table') -%}
+    {%- set day = config.require('day') -%}
+    {%- do require_enforced_contract() -%}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {%- set plan = rebuild_plan() -%}
+
+    {%- if plan.kind == 'nothing' -%}
+        {%- call noop_statement('main', 'UNCHANGED', 'UNCHANGED', 0) -%} select 1 {%- endcall -%}
+    {%- elif plan.kind == 'full' -%}
+        {%- do build_all_days(target_relation, day, sql) -%}
+    {%- else -%}
+        {%- do replace_days(target_relation, day, sql, plan) -%}
+    {%- endif -%}
+
+    {%- call statement('state') -%} {{ save_model_state() }} {%- endcall -%}
+    {%- if plan.kind != 'nothing' -%}
+        {%- set days = none if plan.kind == 'full' else plan.days | length -%}
+        {%- call statement('build') -%} {{ save_model_build(load_result('main').response.rows_affected, days) }} {%- endcall -%}
+    {%- endif -%}
+    {%- if plan.kind == 'full' -%}
+        {%- do persist_docs(target_relation, model) -%}
+    {%- endif -%}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}
+
+
+{% macro require_enforced_contract() %}
+    {%- if not config.get('contract').enforced -%}
+        {%- do exceptions.raise_compiler_error(
+            model.name ~ ': a business_days model is created from its contract; set contract: {enforced: true}.'
+        ) -%}
+    {%- endif -%}
+{% endmacro %}
+
+
+{#- Builds the whole table in partitions of its own, then puts them in place of the old ones. -#}
+{% macro build_all_days(relation, day, sql) %}
+    {%- set build = make_intermediate_relation(relation, '__new') -%}
+    {%- call statement('create_build') %}
+        create table {{ build }}
+        {{ get_assert_columns_equivalent(sql) }}
+        {{ get_table_columns_and_constraints() }}
+        partition by range ({{ day }});
+        create table {{ partition_of(build, 'rest') }} partition of {{ build }} default;
+        {{ create_month_partitions(build, months_expected(relation), 'new') }}
+    {%- endcall -%}
+    {%- call statement('main') %}
+        insert into {{ build }} ({{ contract_columns() }})
+        {{ get_select_subquery(sql) }}
+    {%- endcall -%}
+    {%- call statement('settle') %}
+        {{ check_days(partition_of(build, 'rest'), day) }}
+        alter table {{ build }} detach partition {{ partition_of(build, 'rest') }};
+        {{ create_month_partitions(build, months_of(partition_of(build, 'rest'), day), 'new') }}
+        insert into {{ build }} select * from {{ partition_of(build, 'rest') }};
+        drop table {{ partition_of(build, 'rest') }};
+    {%- endcall -%}
+    {%- do create_indexes(build) -%}
+    {%- call statement('swap') -%} {{ put_in_place(build, relation, day) }} {%- endcall -%}
+    {%- do create_indexes(relation) -%}
+    {%- call statement('analyze') -%} analyze {{ relation }} {%- endcall -%}
+{% endmacro %}
+
+
+{#- Replaces the days of the plan: new rows to a temporary table, old rows deleted, new rows inserted. -#}
+{% macro replace_days(relation, day, sql, plan) %}
+    {%- set fresh = model.name ~ '__fresh' -%}
+    {%- call statement('fresh') %}
+        {{ get_assert_columns_equivalent(sql) }}
+        create temporary table {{ fresh }} on commit drop as
+        {{ get_select_subquery(sql) }};
+        {{ check_days(fresh, day) }}
+        delete from {{ fresh }} where not ({{ days_condition(day, plan) }});
+        {{ create_month_partitions(relation, months_of(fresh, day), none) }}
+        delete from {{ relation }} where {{ days_condition(day, plan) }};
+    {%- endcall -%}
+    {%- call statement('main') %}
+        insert into {{ relation }} ({{ contract_columns() }})
+        select {{ contract_columns() }}
+        from {{ fresh }}
+    {%- endcall -%}
+    {%- if plan.days | length > 31 -%}
+        {%- call statement('analyze') -%} analyze {{ relation }} {%- endcall -%}
+    {%- endif -%}
+{% endmacro %}
+
+
+{#- The contract's columns, comma separated. -#}
+{% macro contract_columns() -%}
+    {{ adapter.dispatch('get_column_names', 'dbt')() }}
+{%- endmacro %}
+
+
+{#- Name of a helper table beside a relation, schema included. -#}
+{% macro partition_of(relation, suffix) -%}
+    {{ relation.incorporate(path={'identifier': relation.identifier ~ '_' ~ suffix}) }}
+{%- endmacro %}
+
+
+{#- Statement that fails, naming the model, when a row has no day that a month could hold. -#}
+{% macro check_days(table, day) %}
+    do $check$
+    declare
+        bad bigint;
+    begin
+        select count(*) into bad from {{ table }} where {{ day }} is null or not isfinite({{ day }});
+        if bad > 0 then
+            raise exception '{{ model.name }}: % rows have no {{ day }}; give every row a business day, or leave such rows out in the model and count them.', bad;
+        end if;
+    end
+    $check$;
+{% endmacro %}
+
+
+{#- Query of the months (first days) for which a full build makes partitions beforehand; rows of others come last. -#}
+{% macro months_expected(relation) -%}
+    select distinct date_trunc('month', dirty_day.business_date)::date as month
+    from etl.dirty_day
+    where
+        dirty_day.source_table in ({{ "'" ~ model_sources() | join("', '") ~ "'" }})
+        and dirty_day.business_date between date '1990-01-01' and now() + interval '2 months'
+{%- endmacro %}
+
+
+{% macro months_of(table, day) -%}
+    select distinct date_trunc('month', {{ day }})::date as month from {{ table }}
+{%- endmacro %}
+
+
+{#- Statement that makes the missing monthly partitions of a table: route_stop_y2024m01, with a suffix while it is built. -#}
+{% macro create_month_partitions(relation, months, suffix) %}
+    do $partitions$
+    declare
+        wanted date;
+        partition_name text;
+    begin
+        for wanted in {{ months }} order by month
+        loop
+            partition_name := format(
+                '%I.%I',
+                '{{ relation.schema }}',
+                '{{ this.identifier }}_' || to_char(wanted, '"y"YYYY"m"MM') || '{{ '_' ~ suffix if suffix }}'
+            );
+            if to_regclass(partition_name) is null then
+                execute format(
+                    'create table %s partition of {{ relation }} for values from (%L) to (%L)',
+                    partition_name, wanted, (wanted + interval '1 month')::date
+                );
+            end if;
+        end loop;
+    end
+    $partitions$;
+{% endmacro %}
