@@ -74,11 +74,9 @@ class TreeFit:
     curve: Floats
     validation: Floats = field(repr=False)
 
-    def held_out(self, rounds: int, threads: int) -> Floats:
+    def held_out(self, rounds: int) -> Floats:
         """Log-odds of the validation rows after ``rounds`` rounds."""
-        return np.asarray(
-            self.booster.predict(self.validation, raw_score=True, num_iteration=rounds, num_threads=threads)
-        )
+        return np.asarray(self.booster.predict(self.validation, raw_score=True, num_iteration=rounds))
 
     def cut(self, rounds: int) -> TreeModel:
         """The model after ``rounds`` rounds, as text."""
