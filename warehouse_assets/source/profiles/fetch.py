@@ -1,0 +1,221 @@
+"""From a location (path, glob, URL) to local files and their bytes. What the bytes mean does not belong here."""
+
+import codecs
+import glob
+import gzip
+import http.client
+import io
+import os
+import shutil
+import urllib.error
+import urllib.parse
+import urllib.request
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from warehouse_assets.errors import UserError
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_CHUNK = 1 << 20
+_FORMATS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".json": "json",
+    ".ndjson": "json",
+    ".jsonl": "json",
+    ".geojson": "json",
+    ".xml": "xml",
+    ".parquet": "parquet",
+}
+_MEDIA_TYPES = {
+    "text/csv": "csv",
+    "text/tab-separated-values": "csv",
+    "application/json": "json",
+    "application/x-ndjson": "json",
+    "application/xml": "xml",
+    "text/xml": "xml",
+    "application/vnd.apache.parquet": "parquet",
+}
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file to read: where its bytes are, and the name the user knows it by."""
+
+    path: Path
+    shown: str
+    format: str | None
+
+
+def format_of(name: str) -> str | None:
+    """The format that a file name's ending stands for (``.gz`` looked through), or None."""
+    lowered = name.lower().removesuffix(".gz")
+    return _FORMATS.get(os.path.splitext(lowered)[1])
+
+
+def local_files(
+    location: str, base: Path, download_to: Path, headers: Mapping[str, str], timeout_seconds: float
+) -> list[LocalFile]:
+    """The files of ``location``, in the order of their names; an http(s) URL is downloaded into ``download_to``.
+
+    Args:
+        location: path (relative to ``base``), glob or http(s) URL.
+        base: folder that a relative path starts from.
+        download_to: existing folder for downloads.
+        headers: HTTP headers to send.
+        timeout_seconds: how long a connection or a read may stand still.
+
+    Raises:
+        UserError: nothing is there, it cannot be read, or the server does not answer with the file.
+    """
+    scheme = urllib.parse.urlsplit(location).scheme.lower()
+    if scheme in ("http", "https"):
+        return [_download(location, download_to, headers, timeout_seconds)]
+    if "://" in location:
+        raise UserError(f"{location!r} starts with {scheme}://; use a path, a glob, or an http or https URL.")
+    path = Path(location).expanduser()
+    path = path if path.is_absolute() else base / path
+    if path.is_file():
+        found = [path]
+    elif path.is_dir():
+        raise UserError(f"{path} is a folder; name a file, or a glob such as {path}/*.csv.")
+    else:
+        found = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if os.path.isfile(name))
+    if not found:
+        raise UserError(f"There is no file {path}; correct the path (a glob such as exports/*.csv works too).")
+    for file in found:
+        if not os.access(file, os.R_OK):
+            raise UserError(f"{file} may not be read by this user; change its rights.")
+    return [LocalFile(file, str(file), format_of(file.name)) for file in found]
+
+
+def _shown_url(url: str) -> str:
+    """The URL without user, password and query: these may hold secrets."""
+    parts = urllib.parse.urlsplit(url)
+    host = parts.hostname or ""
+    if ":" in host:
+        host = f"[{host}]"
+    return urllib.parse.urlunsplit((parts.scheme, host + (f":{parts.port}" if parts.port else ""), parts.path, "", ""))
+
+
+def _download(url: str, folder: Path, headers: Mapping[str, str], timeout_seconds: float) -> LocalFile:
+    try:
+        shown = _shown_url(url)
+        request = urllib.request.Request(  # noqa: S310  # the caller lets http and https through only
+            url, headers={"User-Agent": "warehouse-assets", "Accept-Encoding": "gzip", **headers}
+        )
+        handle, name = _open_temporary(folder)
+        with urllib.request.urlopen(request, timeout=timeout_seconds) as answer, handle:  # noqa: S310  # as above
+            shutil.copyfileobj(answer, handle, _CHUNK)
+            expected = answer.headers.get("Content-Length")
+            media_type = answer.headers.get_content_type()
+            final_path = urllib.parse.urlsplit(answer.geturl()).path
+            written = handle.tell()
+    except urllib.error.HTTPError as error:
+        raise UserError(
+            f"{shown} answers {error.code} {error.reason}; correct the URL, its parameters or the credentials it needs."
+        ) from error
+    except TimeoutError as error:
+        raise UserError(
+            f"{shown} did not answer within {timeout_seconds:g} seconds; try again, or raise its timeout_seconds."
+        ) from error
+    except (urllib.error.URLError, http.client.HTTPException, ConnectionError) as error:
+        reason = getattr(error, "reason", None) or error
+        if isinstance(reason, TimeoutError):
+            reason = f"no answer within {timeout_seconds:g} seconds"
+        raise UserError(f"{shown} cannot be fetched ({reason}); check the URL and the network.") from error
+    except ValueError as error:
+        raise UserError(f"{url!r} is no URL that can be fetched ({error}); correct it.") from error
+    if expected is not None and expected.isdigit() and int(expected) != written:
+        raise UserError(f"{shown} broke off after {written} of {expected} bytes; run again.")
+    url_path = urllib.parse.urlsplit(url).path
+    return LocalFile(name, shown, format_of(url_path) or format_of(final_path) or _MEDIA_TYPES.get(media_type))
+
+
+def _open_temporary(folder: Path) -> tuple[BinaryIO, Path]:
+    number = len(list(folder.iterdir()))
+    path = folder / f"download-{number}"
+    return cast("BinaryIO", path.open("xb")), path
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether the file begins as gzip does, whatever its name."""
+    with path.open("rb") as file:
+        return file.read(2) == _GZIP_MAGIC
+
+
+def gunzip_to(path: Path, target: Path, shown: str) -> None:
+    """Write the unpacked bytes of a gzip file to ``target``.
+
+    Raises:
+        UserError: the gzip stream is broken.
+    """
+    with open_bytes(path, shown, "utf-8") as source, target.open("xb") as sink:
+        shutil.copyfileobj(source, sink, _CHUNK)
+
+
+class Utf8Reader(io.RawIOBase):
+    """The bytes of a file as UTF-8, unpacked and re-encoded as they are read.
+
+    Bytes that are no text in a declared encoding other than UTF-8 become U+FFFD; broken UTF-8 passes unchanged, so
+    that the reader of the format can name its row. ``watch`` sees every block on its way.
+    """
+
+    def __init__(self, raw: BinaryIO, shown: str, encoding: str, watch: Callable[[bytes], None] | None = None) -> None:
+        super().__init__()
+        self._raw = raw
+        self._watch = watch
+        self._shown = shown
+        self._decoder = None
+        if codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig", "ascii"):
+            self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+        self._pending = b""
+        self._is_at_end = False
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to ``size`` bytes (all that are left if negative); none at the end."""
+        if size is None or size < 0:
+            parts = []
+            while part := self.read(_CHUNK):
+                parts.append(part)
+            return b"".join(parts)
+        while not self._pending and not self._is_at_end:
+            try:
+                block = self._raw.read(max(size, 1))
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                raise UserError(
+                    f"{self._shown} is a broken or cut-off gzip file ({error}); fetch or write it again."
+                ) from error
+            self._is_at_end = not block
+            if self._decoder is not None:
+                block = self._decoder.decode(block, final=self._is_at_end).encode("utf-8")
+            if self._watch is not None and block:
+                self._watch(block)
+            self._pending = block
+        taken, self._pending = self._pending[:size], self._pending[size:]
+        return taken
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed wants its own Buffer type
+        """Fill ``buffer`` as far as one block goes and return how far."""
+        taken = self.read(len(buffer))
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+    def close(self) -> None:
+        """Close the file beneath."""
+        self._raw.close()
+        super().close()
+
+
+def open_bytes(path: Path, shown: str, encoding: str, watch: Callable[[bytes], None] | None = None) -> Utf8Reader:
+    """The file's bytes as UTF-8, unpacked if it is gzip; ``watch`` sees every block read."""
+    raw = cast("BinaryIO", gzip.GzipFile(path, "rb") if is_gzip(path) else path.open("rb"))
+    return Utf8Reader(raw, shown, encoding, watch)

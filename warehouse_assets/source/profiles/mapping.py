@@ -1,0 +1,205 @@
+"""A SELECT over PostgreSQL mapped onto a contracted table: what it gives, and the casts around it.
+
+Running the result and copying its rows belongs in ``extract``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from warehouse_assets.errors import UserError
+from warehouse_assets.source.contract import Column, Table
+from warehouse_assets.source.profiles.manifest import PLACEHOLDER, Manifest
+from warehouse_assets.source.profiles.profile import PostgresProfile, missing_columns, require_columns
+
+_TEXT_WITH_ZONE = r"\d:\d\d(:\d\d(\.\d+)?)?\s*([+-]\d\d(:?\d\d)?|Z|UTC|GMT)\s*$"
+
+
+@dataclass(frozen=True)
+class SourceColumn:
+    """A column of the profile's SELECT: PostgreSQL's name of its type, and the category it belongs to (pg_type)."""
+
+    type_name: str
+    category: str
+
+
+@dataclass(frozen=True)
+class MappedTable:
+    """A contracted table as the source gives it.
+
+    ``query`` selects exactly the contract's columns, in order and cast to its types. ``has_cursor`` tells whether the
+    SELECT gives the contract's cursor itself; otherwise the cursor column is filled and only whole reads find changes.
+    ``missing`` and ``extra`` name optional columns that are null and columns the contract does not have.
+    """
+
+    query: sql.Composed
+    has_cursor: bool
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+
+
+def whole_table(schema: str, table: str) -> str:
+    """The SELECT of a table as it stands."""
+    return sql.SQL("select * from {}").format(sql.Identifier(schema, table)).as_string(None)
+
+
+def with_literals(select: str, values: Mapping[str, str], manifest: Manifest) -> str:
+    """The SELECT with each ``{setting}`` as a quoted SQL string (null when it has no value)."""
+
+    def quoted(name: str) -> str:
+        return sql.Literal(values.get(name)).as_string(None).strip()
+
+    return PLACEHOLDER.sub(
+        lambda match: quoted(match.group(1)) if match.group(1) in manifest.settings else match.group(0), select
+    )
+
+
+def describe(connection: psycopg.Connection, profile: PostgresProfile, table: str) -> dict[str, SourceColumn]:
+    """The columns of the profile's SELECT for ``table``, asked of the source without reading a row.
+
+    Raises:
+        UserError: the source refuses the SELECT: a table, column or right is missing, or the SQL is wrong.
+    """
+    statement = sql.SQL("select * from (\n{}\n) as profile limit 0").format(sql.SQL(profile.select(table)))
+    try:
+        with connection.transaction(), connection.cursor() as cursor:
+            cursor.execute(statement)
+            given = [(column.name, column.type_code) for column in cursor.description or ()]
+            cursor.execute(
+                "select oid, format_type(oid, null), typcategory::text from pg_catalog.pg_type where oid = any(%s)",
+                [[code for _, code in given]],
+            )
+            types = {oid: SourceColumn(name, category) for oid, name, category in cursor.fetchall()}
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise UserError(
+            f"{profile.where(table)} may not read the source ({_said(error)}); grant its user select on that table."
+        ) from error
+    except psycopg.errors.UndefinedTable as error:
+        raise UserError(
+            f"{profile.where(table)}: {_said(error)} in the source database; correct the name, or use a profile "
+            f"without table {table} (docs/how-to/point-at-your-database.md)."
+        ) from error
+    except psycopg.errors.UndefinedColumn as error:
+        raise UserError(
+            f"{profile.where(table)}: {_said(error)} in the source database; correct the SELECT."
+        ) from error
+    except (psycopg.errors.SyntaxErrorOrAccessRuleViolation, psycopg.DataError, psycopg.NotSupportedError) as error:
+        raise UserError(
+            f"{profile.where(table)} is refused by the source database ({_said(error)}); correct it."
+        ) from error
+    return {name: types[code] for name, code in given}
+
+
+def _said(error: psycopg.Error) -> str:
+    return " ".join((error.diag.message_primary or str(error)).split())
+
+
+def cast_expression(name: str, source: SourceColumn, column: Column, time_zone: str) -> sql.Composable | None:
+    """The SQL that casts ``profile.name`` to the contract's type; None when the types do not go together.
+
+    Times without a zone are taken as of ``time_zone``; a time with zone becomes the day it is there. Blank text is
+    null for every type but text. Enums, uuids, money and domains go where their text or number goes.
+    """
+    value: sql.Composable = sql.Identifier("profile", name)
+    target = column.data_type
+    zone = sql.Literal(time_zone)
+    kind, category = source.type_name, source.category
+    is_text = category == "S" or kind in ("unknown",)
+    blank_is_null = sql.SQL("nullif(btrim({}::text), '')").format(value)
+    as_target = sql.SQL("::" + target)
+    if target == "text":
+        return value if kind == "text" else value + sql.SQL("::text")
+    if target == "jsonb":
+        if is_text:
+            return blank_is_null + as_target
+        return value + as_target if kind in ("json", "jsonb") else sql.SQL("to_jsonb({})").format(value)
+    if target in ("integer", "bigint", "double precision") or target.startswith("numeric("):
+        if is_text:
+            return blank_is_null + as_target
+        if kind == "money":
+            return value + sql.SQL("::numeric") + as_target
+        if kind == "boolean":
+            return value + sql.SQL("::integer") + as_target
+        return value + as_target if category == "N" and not kind.startswith("reg") and kind != "oid" else None
+    if target == "boolean":
+        if kind == "boolean":
+            return value
+        if category == "N" and kind != "money":
+            return sql.SQL("({} <> 0)").format(value)
+        return blank_is_null + as_target if is_text else None
+    if target == "date":
+        if kind == "timestamp with time zone":
+            return sql.SQL("({} at time zone {})::date").format(value, zone)
+        if kind in ("date", "timestamp without time zone"):
+            return value + as_target
+        return blank_is_null + as_target if is_text else None
+    if kind == "timestamp with time zone":
+        return value
+    if kind in ("date", "timestamp without time zone"):
+        return sql.SQL("({}::timestamp at time zone {})").format(value, zone)
+    if is_text:
+        return sql.SQL(
+            "(case when {text} ~ {pattern} then {text}::timestamptz else {text}::timestamp at time zone {zone} end)"
+        ).format(text=blank_is_null, pattern=sql.Literal(_TEXT_WITH_ZONE), zone=zone)
+    return None
+
+
+def _filled_cursor(table: Table, described: Mapping[str, SourceColumn], time_zone: str) -> sql.Composable:
+    """What stands for a cursor the SELECT lacks: the business day (or its start), else 1970-01-01.
+
+    These stay the same when the source is read again, so that only real differences count as changes.
+    """
+    epoch = sql.SQL("timestamptz '1970-01-01 00:00:00+00'")
+    day = table.business_date
+    name = day and (day.column or day.start)
+    if not name or name not in described:
+        return epoch
+    column = table.column(name)
+    cast = cast_expression(name, described[name], column, time_zone)
+    if cast is None:
+        return epoch
+    if column.data_type == "date":
+        cast = sql.SQL("(({})::timestamp at time zone {})").format(cast, sql.Literal(time_zone))
+    return sql.SQL("coalesce({}, {})").format(cast, epoch)
+
+
+def map_table(profile: PostgresProfile, table: Table, described: Mapping[str, SourceColumn]) -> MappedTable:
+    """The query that gives ``table`` from the profile's SELECT, whose columns are ``described``.
+
+    Raises:
+        UserError: a required column is missing, or a column's type cannot become the contract's; names the table, the
+            column and the remedy.
+    """
+    require_columns(table, described, profile.where(table.name))
+    time_zone = profile.manifest.time_zone
+    columns: list[sql.Composable] = []
+    for column in table.columns:
+        source = described.get(column.name)
+        value: sql.Composable | None
+        if source is not None:
+            value = cast_expression(column.name, source, column, time_zone)
+            if value is None:
+                raise UserError(
+                    f"{profile.where(table.name)} gives {table.name}.{column.name} as {source.type_name}, which does "
+                    f"not become {column.data_type}; convert it in the SELECT."
+                )
+        elif column.name == table.cursor:
+            value = _filled_cursor(table, described, time_zone)
+        else:
+            value = sql.SQL("null::" + column.data_type)
+        columns.append(sql.SQL("{} as {}").format(value, sql.Identifier(column.name)))
+    query = sql.SQL("select {} from (\n{}\n) as profile").format(
+        sql.SQL(", ").join(columns),
+        sql.SQL(profile.select(table.name)),
+    )
+    absent = [
+        c.name for c in table.columns if c.name not in described and c.name not in missing_columns(table, described)
+    ]
+    return MappedTable(
+        query=query,
+        has_cursor=table.cursor is not None and table.cursor in described,
+        missing=tuple(name for name in absent if name != table.cursor),
+        extra=tuple(name for name in described if name not in table.column_names),
+    )

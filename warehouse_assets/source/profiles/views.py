@@ -1,0 +1,145 @@
+"""The file sources of a profile as DuckDB views: found, fetched and spooled once, at first use."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from warehouse_assets.errors import UserError
+from warehouse_assets.source.profiles import duck
+from warehouse_assets.source.profiles.csv_rows import spool_csv
+from warehouse_assets.source.profiles.fetch import LocalFile, gunzip_to, is_gzip, local_files
+from warehouse_assets.source.profiles.json_rows import spool_json
+from warehouse_assets.source.profiles.manifest import (
+    UNREADABLE_ROWS,
+    FileSource,
+    Manifest,
+    UnreadableRows,
+    closest,
+    fill,
+    known,
+)
+from warehouse_assets.source.profiles.rejects import Reject
+from warehouse_assets.source.profiles.spool import FILE, LINE, Spooled, SpoolWriter, column_names
+from warehouse_assets.source.profiles.xml_rows import spool_xml
+
+_SPOOLERS = {"csv": spool_csv, "json": spool_json, "xml": spool_xml}
+
+
+class FileViews:
+    """The views of a profile. Not safe for threads: the profile holds a lock."""
+
+    def __init__(self, manifest: Manifest, values: Mapping[str, str], folder: Path) -> None:
+        self._manifest = manifest
+        self._values = values
+        self._folder = folder
+        self._spooled: dict[str, Spooled] = {}
+        self._queries: dict[str, str] = {}
+        self._mode = cast("UnreadableRows", values.get(UNREADABLE_ROWS, manifest.unreadable_rows))
+
+    def mentioned(self, select: str) -> list[str]:
+        """The file sources whose name occurs in the SELECT."""
+        return [name for name in self._manifest.files if re.search(rf"\b{name}\b", select)]
+
+    def paths(self, name: str) -> list[Path]:
+        """The Parquet files behind a view; reads the source's files at the first call.
+
+        Raises:
+            UserError: a file cannot be found, fetched or read.
+        """
+        if name not in self._spooled:
+            self._spooled[name] = self._spool(self._manifest.files[name])
+        return self._spooled[name].parts
+
+    def columns(self, name: str) -> list[str]:
+        """The columns that the files of a view have."""
+        self.paths(name)
+        return list(self._spooled[name].columns)
+
+    def rejects(self, name: str) -> list[Reject]:
+        """The rows of a view's files that could not be read."""
+        self.paths(name)
+        return self._spooled[name].rejects
+
+    def create(self, connection: Any, name: str) -> None:
+        """Create the view in a session that may read its files."""
+        source = self._manifest.files[name]
+        spooled = self._spooled[name]
+        declared = [*source.columns, *source.optional_columns]
+        present = [*spooled.columns, FILE, LINE]
+        if name in self._queries:
+            query = self._queries[name]
+        elif spooled.parts:
+            parts = ", ".join(duck.literal(str(part)) for part in spooled.parts)
+            query = f"select * from read_parquet([{parts}], union_by_name = true)"  # noqa: S608  # our own paths, quoted
+        else:
+            nulls = ", ".join(f"null::varchar as {duck.quoted(column)}" for column in [*spooled.columns, FILE])
+            query = f"select {nulls}, null::bigint as {LINE} where false"
+        duck.create_view(connection, name, query, present, declared)
+
+    def _spool(self, source: FileSource) -> Spooled:
+        where = f"Profile {self._manifest.name!r}, file {source.name!r}"
+        location = fill(source.location, self._values, self._manifest, where)
+        if location is None:  # an optional setting without a value: a view without rows
+            return Spooled()
+        is_users = re.match(r"\{[a-z_][a-z0-9_]*\}", source.location) is not None
+        headers = {
+            key: value
+            for key, text in source.http_headers.items()
+            if (value := fill(text, self._values, self._manifest, where)) is not None
+        }
+        downloads = self._folder / "downloads"
+        downloads.mkdir(exist_ok=True)
+        base = Path.cwd() if is_users else self._manifest.directory
+        files = local_files(location, base, downloads, headers, source.timeout_seconds)
+        formats = {source.format or file.format for file in files}
+        if None in formats or len(formats) > 1:
+            raise UserError(
+                f"{where}: the format of {files[0].shown} is not plain from its name; state format: csv, json, xml or "
+                "parquet in profile.yml."
+            )
+        if formats == {"parquet"}:
+            spooled = self._parquet(source, files)
+        else:
+            spooled = self._text_rows(source, files, _SPOOLERS[str(formats.pop())])
+        missing = [column for column in source.columns if column not in spooled.columns]
+        if missing and spooled.columns:
+            raise UserError(
+                f"{where}: {files[0].shown} has no column {missing[0]!r}{closest(missing[0], spooled.columns)}; it has "
+                f"{known(spooled.columns)}. Is it the right file?"
+            )
+        return spooled
+
+    def _text_rows(self, source: FileSource, files: list[LocalFile], spooler: Any) -> Spooled:
+        writer = SpoolWriter(self._folder, source.name, self._mode)
+        try:
+            for file in files:
+                spooler(file, source, writer)
+        finally:
+            writer.close()
+        return writer.spooled
+
+    def _parquet(self, source: FileSource, files: list[LocalFile]) -> Spooled:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        spooled, selects = Spooled(), []
+        for number, file in enumerate(files):
+            path = file.path.resolve()
+            if is_gzip(path):
+                path = self._folder / f"{source.name}-{number}.parquet"
+                gunzip_to(file.path, path, file.shown)
+            try:
+                raw = pq.read_schema(path).names
+            except (pa.ArrowInvalid, OSError) as error:
+                raise UserError(f"{file.shown} is no readable Parquet file ({error}); write it again.") from error
+            names = column_names(raw)
+            spooled.see_columns(names)
+            spooled.parts.append(path)
+            renamed = ", ".join(f"{duck.quoted(a)} as {duck.quoted(b)}" for a, b in zip(raw, names, strict=True))
+            selects.append(
+                f"select {renamed}, {duck.literal(file.shown)} as {FILE}, file_row_number + 1 as {LINE} "  # noqa: S608  # quoted
+                f"from read_parquet({duck.literal(str(path))}, file_row_number = true)"
+            )
+        self._queries[source.name] = " union all by name ".join(selects)
+        return spooled
