@@ -1,0 +1,243 @@
+"""One LightGBM over all series: direct forecasts, the step ahead being a feature.
+
+Every row is a (series, origin, steps ahead): what was known at the origin, and the change from there to
+the target, both divided by the series' own recent variability, so that one model fits series of any size
+(global model: Montero-Manso and Hyndman 2021). Direct rather than recursive: measured on M4 weekly 2.07
+against 2.12, and no error feeds on itself.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from warehouse_assets.forecast.frequency import CALENDAR_COLUMNS, Floats, Frequency, Ints
+from warehouse_assets.forecast.panel import Panel
+
+MAXIMUM_ROWS = 100_000
+"""Training rows; 80,000 against 160,000 changed MASE on M4 weekly by 0.003 at half the time."""
+
+PARAMETERS: dict[str, Any] = {
+    "objective": "l2",
+    "learning_rate": 0.06,
+    "num_leaves": 48,
+    "min_data_in_leaf": 40,
+    "feature_fraction": 0.6,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "lambda_l2": 1.0,
+    "max_bin": 63,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
+}
+ROUNDS = 120
+LARGEST_CHANGE = 15.0
+"""Targets are clipped to so many times the recent variability: one broken day must not steer all series."""
+
+
+@dataclass(frozen=True)
+class BoostedModel:
+    """A trained model as text, with what is needed to use it again."""
+
+    text: str
+    features: tuple[str, ...]
+    parameters: dict[str, Any] = field(default_factory=dict)
+    rows: int = 0
+
+
+@dataclass(frozen=True)
+class History:
+    """Running sums of a panel, from which any window's mean is two look-ups."""
+
+    values: Floats
+    total: Floats
+    count: Floats
+    change: Floats
+    moves: Floats
+
+    @classmethod
+    def of(cls, values: Floats) -> "History":
+        """Sum up values and absolute changes along time; everything at a column depends on columns up to it."""
+        known = ~np.isnan(values)
+        step = np.abs(np.diff(values, axis=1, prepend=np.nan))
+        moved = ~np.isnan(step)
+        return cls(
+            values,
+            _running(np.where(known, values, 0.0)),
+            _running(known.astype(float)),
+            _running(np.where(moved, step, 0.0)),
+            _running(moved.astype(float)),
+        )
+
+    def mean(self, row: Ints, end: Ints, width: int) -> Floats:
+        """Mean of the ``width`` values up to and including column ``end``; NaN where there is none."""
+        return _window(self.total, self.count, row, end, width)
+
+    def scale(self, row: Ints, end: Ints, width: int) -> Floats:
+        """Recent mean absolute change, kept off zero by a share of the whole history's and of the level."""
+        recent = _window(self.change, self.moves, row, end, width)
+        whole = _window(self.change, self.moves, row, end, self.values.shape[1])
+        level = np.abs(self.mean(row, end, width))
+        return np.nan_to_num(recent) + 0.05 * np.nan_to_num(whole) + 1e-6 * np.nan_to_num(level) + 1e-12
+
+
+def _running(values: Floats) -> Floats:
+    """Cumulative sum along time with a zero column in front."""
+    return np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+
+
+def _window(total: Floats, count: Floats, row: Ints, end: Ints, width: int) -> Floats:
+    """Mean over the window of ``width`` columns that ends with column ``end``."""
+    high = np.clip(end + 1, 0, total.shape[1] - 1)
+    low = np.clip(end + 1 - width, 0, total.shape[1] - 1)
+    number = count[row, high] - count[row, low]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(number > 0, (total[row, high] - total[row, low]) / number, np.nan))
+
+
+def features(
+    panel: Panel, past: History, row: Ints, origin: Ints, ahead: Ints
+) -> tuple[Floats, tuple[str, ...], Floats, Floats]:
+    """Return what is known at each origin about the step to forecast.
+
+    Args:
+        panel: the panel (its calendar and offsets).
+        past: running sums of ``panel.values``, or of its first columns.
+        row: series of each row.
+        origin: last known column of each row.
+        ahead: steps from the origin to the target, at least 1.
+
+    Returns:
+        The matrix (rows, features), the features' names in order, and each row's reference level and scale:
+        target = reference + scale x prediction.
+    """
+    frequency = panel.frequency
+    values = past.values
+    scale = past.scale(row, origin, max(26, frequency.season))
+    last = values[row, origin]
+    if frequency.reference == "last":
+        reference = last
+    else:
+        reference = past.mean(row, origin, frequency.season)
+    names: list[str] = []
+    columns: list[Floats] = []
+
+    def add(name: str, column: Floats) -> None:
+        names.append(name)
+        columns.append(column)
+
+    def value(column: Ints) -> Floats:
+        return np.where(column >= 0, values[row, np.maximum(column, 0)], np.nan)
+
+    for lag in frequency.lags:
+        add(f"lag_{lag}", (value(origin - lag) - reference) / scale)
+    for width in frequency.windows:
+        add(f"mean_{width}", (past.mean(row, origin, width) - reference) / scale)
+    for season in frequency.seasons:
+        phase = origin + ahead - season * ((ahead + season - 1) // season)
+        layers = np.stack([value(phase - season * number) for number in range(4)])
+        known = ~np.isnan(layers)
+        add(f"phase_{season}", (layers[0] - reference) / scale)
+        with np.errstate(invalid="ignore"):
+            mean = np.where(known, layers, 0.0).sum(axis=0) / known.sum(axis=0)
+        add(f"phase_mean_{season}", (mean - reference) / scale)
+        if season > 24:
+            width = 7 if frequency.name == "D" else 5 if frequency.name == "W" else 3
+            around = past.mean(row, phase + width // 2, width)
+            around = np.where(phase >= 0, around, np.nan)
+            add(f"around_{season}", (around - reference) / scale)
+        if season >= 12:
+            width = max(frequency.windows[0], 4)
+            then = past.mean(row, origin - season, width)
+            then = np.where(origin - season >= 0, then, np.nan)
+            add(f"rise_{season}", (value(phase) - then) / scale)
+            add(f"growth_{season}", (past.mean(row, origin, width) - then) / scale)
+    add("ahead", ahead.astype(float))
+    level = past.mean(row, origin, max(26, frequency.season))
+    add("relative_scale", np.log(scale / (np.abs(level) + 1e-9 * scale + 1e-12)))
+    add("scale_trend", np.log(scale / past.scale(row, origin, 4 * max(26, frequency.season))))
+    if panel.is_dated:
+        step = panel.last_step[row] - (panel.values.shape[1] - 1) + origin + ahead - panel.first_calendar_step
+        table = panel.calendar[step]
+        for number, name in enumerate(CALENDAR_COLUMNS):
+            add(name, table[:, number])
+    return np.stack(columns, axis=1), tuple(names), reference, scale
+
+
+def sample_rows(
+    panel: Panel, known: int, horizon: int, seed: int, maximum: int = MAXIMUM_ROWS
+) -> tuple[Ints, Ints, Ints]:
+    """Choose training rows whose target lies before column ``known``: series, origin, steps ahead.
+
+    Long panels give every (series, origin) one random step ahead; short ones several. Targets that were
+    filled, and origins with hardly any past, are left out.
+    """
+    rng = np.random.default_rng(seed)
+    observed = panel.observed[:, :known]
+    start = panel.values.shape[1] - panel.lengths
+    least = min(2 * panel.frequency.season, 20)
+    column = np.arange(known)
+    has_past = column[None, :] >= (start + least)[:, None]
+    row, target = np.nonzero(observed & has_past)
+    if not len(row):
+        return row, target, target
+    copies = int(np.clip(maximum // len(row), 1, min(horizon, 6)))
+    row, target = np.tile(row, copies), np.tile(target, copies)
+    if len(row) > maximum:
+        # Newer targets are likelier to stay: what held ten seasons ago teaches less than last year.
+        age = (known - target) / max(4 * panel.frequency.season, 200)
+        key = rng.exponential(size=len(row)) * (1.0 + age) ** 0.7
+        keep = np.sort(np.argpartition(key, maximum)[:maximum])
+        row, target = row[keep], target[keep]
+    ahead = rng.integers(1, horizon + 1, size=len(row))
+    ahead = np.minimum(ahead, target - start[row] - least + 1)
+    return row, target - ahead, ahead
+
+
+def train(
+    panel: Panel, past: History, known: int, horizon: int, seed: int, threads: int = 1
+) -> BoostedModel | None:
+    """Train on all targets before column ``known``; None where fewer than 200 rows are to be had.
+
+    ``threads`` is LightGBM's own; origins are trained side by side with 1 each, because its threads wait
+    for each other by spinning: on two busy cores 100 rounds took 1.1 s with one thread and 31 s with two.
+    """
+    import lightgbm
+
+    row, origin, ahead = sample_rows(panel, known, horizon, seed)
+    if len(row) < 200:
+        return None
+    matrix, names, reference, scale = features(panel, past, row, origin, ahead)
+    target = np.clip(
+        (past.values[row, origin + ahead] - reference) / scale, -LARGEST_CHANGE, LARGEST_CHANGE
+    )
+    parameters = PARAMETERS | {
+        "num_threads": threads,
+        "seed": seed,
+        "min_data_in_leaf": int(np.clip(len(row) // 200, 5, PARAMETERS["min_data_in_leaf"])),
+    }
+    data = lightgbm.Dataset(matrix, target, feature_name=list(names), params={"max_bin": 63, "verbosity": -1})
+    booster = lightgbm.train(parameters, data, ROUNDS)
+    return BoostedModel(booster.model_to_string(), names, parameters | {"rounds": ROUNDS}, len(row))
+
+
+def predict(model: BoostedModel, panel: Panel, past: History, known: int, horizon: int, threads: int = 1) -> Floats:
+    """Forecast every series from column ``known - 1``, shape (series, horizon); NaN before a series' start.
+
+    Raises:
+        ValueError: the model was trained on other features than the panel gives.
+    """
+    import lightgbm
+
+    count = len(panel.values)
+    row = np.repeat(np.arange(count), horizon)
+    ahead = np.tile(np.arange(1, horizon + 1), count)
+    origin = np.full(len(row), known - 1)
+    matrix, names, reference, scale = features(panel, past, row, origin, ahead)
+    if names != model.features:
+        raise ValueError(f"the model knows the features {model.features}, the panel gives {names}")
+    booster = lightgbm.Booster(model_str=model.text)
+    change = np.asarray(booster.predict(matrix, num_threads=threads))
+    out = np.asarray(reference + scale * change).reshape(count, horizon)
+    return np.where(np.isnan(past.values[:, known - 1])[:, None], np.nan, out)
