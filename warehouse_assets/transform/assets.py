@@ -16,7 +16,8 @@ from warehouse_assets.transform.plan import models_of, plan_build
 from warehouse_assets.transform.state import build_lock, read_state
 from warehouse_assets.transform.translator import WarehouseDbtTranslator
 
-AFTER_MODELS = "tag:after_models"
+# Everything that reads a prediction, at any distance.
+AFTER_MODELS = "source:ml+"
 
 
 def build_dbt_assets(manifest: Mapping[str, Any]) -> list[AssetsDefinition]:
