@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 MAX_ROUNDS = 1500
-PATIENCE = 60
+PATIENCE = 50
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,20 @@ class LinearModel:
         return np.hstack([parts, base])
 
 
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {
+            "intercept": self.intercept,
+            "coefficients": self.coefficients.tolist(),
+            "means": self.means.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, item: dict[str, Any]) -> LinearModel:
+        """The inverse of `to_json`."""
+        return cls(item["intercept"], np.asarray(item["coefficients"]), np.asarray(item["means"]))
+
+
 @dataclass
 class TreeFit:
     """A fold's booster while the number of rounds is still open: validation log loss after every round."""
@@ -90,7 +104,7 @@ def fit_trees(
     categorical: Sequence[int],
     parameters: dict[str, Any],
 ) -> TreeFit:
-    """Boost on ``train`` (matrix, 0/1 label) until the log loss on ``validation`` has not improved for 60 rounds."""
+    """Boost on ``train`` (matrix, 0/1 label) until the log loss on ``validation`` has not improved for 50 rounds."""
     import lightgbm
 
     safe = [f"f{index}" for index in range(len(names))]  # LightGBM refuses names with JSON's special characters

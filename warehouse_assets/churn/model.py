@@ -8,7 +8,6 @@ import numpy as np
 
 from warehouse_assets.churn import encode, ensemble
 from warehouse_assets.errors import UserError
-from warehouse_assets.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +37,7 @@ def fit_predict(train_features: pd.DataFrame, train_label: pd.Series, test_featu
             label values, or a training column that is missing from ``test_features``.
     """
     label, known = read_label(train_label, len(train_features))
-    fitted = ensemble.fit(train_features.loc[known], label, threads=Settings.from_env().threads)
+    fitted = ensemble.fit(train_features.loc[known], label)
     return fitted.predict(test_features)
 
 
