@@ -1,0 +1,51 @@
+"""A home filled once by the command a user types, shared by the tests that look at what is in it."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+Warehouse = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def run_command(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``warehouse`` as a user would, in ``home``."""
+    return subprocess.run(
+        [sys.executable, "-c", "from warehouse_assets.cli import main; main()", *arguments],
+        env={**os.environ, "WAREHOUSE_HOME": str(home), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def new_home() -> Iterator[Callable[[str], Path]]:
+    """A function that makes an empty home; all are stopped and removed at the end."""
+    made: list[Path] = []
+
+    def make(label: str) -> Path:
+        home = Path(tempfile.mkdtemp(prefix=f"warehouse-test-{os.getpid()}-{label}-"))
+        home.chmod(0o755)
+        made.append(home)
+        return home
+
+    yield make
+    for home in made:
+        run_command(home, "reset", "--yes")
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def filled_home(new_home: Callable[[str], Path]) -> Path:
+    """A home after ``warehouse run --preset small``."""
+    home = new_home("filled")
+    outcome = run_command(home, "run", "--preset", "small")
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    (home / "first-run.txt").write_text(outcome.stdout)
+    return home

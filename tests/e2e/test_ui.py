@@ -1,0 +1,75 @@
+"""The UI in a real browser: a stranger opens it and finds the groups, a materialization and a check."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PICTURES = Path(__file__).parents[2] / "docs" / "images"
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install the system's package `chromium`")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def ui(filled_home: Path) -> Iterator[str]:
+    """The UI over a filled home, as `warehouse ui` serves it."""
+    port = free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-c", "from warehouse_assets.cli import main; main()", "ui", "--port", str(port)],
+        env={**os.environ, "WAREHOUSE_HOME": str(filled_home)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(120):
+            try:
+                with urllib.request.urlopen(f"{url}/server_info", timeout=2):  # noqa: S310  our own server
+                    break
+            except (urllib.error.URLError, OSError):
+                assert server.poll() is None, "the UI ended before it answered"
+                time.sleep(1)
+        yield url
+    finally:
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=60) == 0, "Ctrl-C did not end the UI cleanly"
+
+
+def test_a_stranger_finds_groups_materializations_and_checks(ui: str) -> None:
+    from playwright.sync_api import expect, sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
+        )
+        page = browser.new_page(viewport={"width": 1600, "height": 1000})
+        page.goto(f"{ui}/asset-groups", wait_until="domcontentloaded")
+        for group in ("raw", "staging", "route", "operational", "customer", "financial", "churn", "forecast"):
+            expect(page.get_by_text(group, exact=True).first).to_be_visible(timeout=60_000)
+
+        page.goto(f"{ui}/assets/marts/customer_current", wait_until="domcontentloaded")
+        expect(page.get_by_text("Materialized").first).to_be_visible(timeout=60_000)
+
+        page.goto(f"{ui}/assets/marts/customer_current?view=checks", wait_until="domcontentloaded")
+        expect(page.get_by_text("Passed").first).to_be_visible(timeout=60_000)
+
+        page.goto(f"{ui}/automation", wait_until="domcontentloaded")
+        expect(page.get_by_text("route_schedule").first).to_be_visible(timeout=60_000)
+        browser.close()
