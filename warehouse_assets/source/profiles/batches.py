@@ -55,7 +55,8 @@ def _duck_type(data_type: str) -> str:
 def typed(name: str, source_type: str, data_type: str) -> str:
     """The SQL that casts column ``name`` of the profile's row from DuckDB's ``source_type``.
 
-    A value that does not fit becomes null. Blank text is null for every type but text. A whole number is not made from a fraction.
+    A value that does not fit becomes null. Blank text is null for every type but text. A whole
+    number is not made from a fraction.
     """
     column = f"profile.{quoted(name)}"
     is_text = source_type == "VARCHAR"
@@ -70,8 +71,8 @@ def typed(name: str, source_type: str, data_type: str) -> str:
     return cast
 
 
-def _is_wrong(name: str, source_type: str, data_type: str) -> str | None:
-    """The SQL condition that a value is there and does not fit; None where every value fits."""
+def is_wrong(name: str, source_type: str, data_type: str) -> str | None:
+    """SQL: a value of column ``name`` is there and does not fit; None where every value fits."""
     if data_type == "text":
         return None
     column = f"profile.{quoted(name)}"
@@ -106,7 +107,7 @@ def casting_query(table: Table, select: str, described: Mapping[str, str]) -> st
         source_type = described.get(column.name)
         if source_type is not None:
             columns.append(f"{typed(column.name, source_type, column.data_type)} as {quoted(column.name)}")
-            if condition := _is_wrong(column.name, source_type, column.data_type):
+            if condition := is_wrong(column.name, source_type, column.data_type):
                 wrong.append(condition)
         elif column.name == table.cursor:
             columns.append(f"{filled_cursor(table, described)} as {quoted(column.name)}")
@@ -243,7 +244,7 @@ class RecordBatches:
             source_type = self._described.get(column.name)
             if source_type is None or row.get(column.name) is None:
                 continue
-            condition = _is_wrong(column.name, source_type, column.data_type)
+            condition = is_wrong(column.name, source_type, column.data_type)
             if condition is None:
                 continue
             value = row[column.name]

@@ -7,14 +7,18 @@ import http.client
 import io
 import os
 import shutil
+import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from warehouse_assets.errors import UserError
 
@@ -51,34 +55,61 @@ class LocalFile:
     format: str | None
 
 
+@dataclass(frozen=True)
+class Location:
+    """A path (relative to ``base``), glob or http(s) URL, with the HTTP headers to send.
+
+    ``timeout_seconds`` is how long a connection or a read may stand still.
+    """
+
+    text: str
+    base: Path
+    headers: Mapping[str, str]
+    timeout_seconds: float
+
+
 def format_of(name: str) -> str | None:
     """The format that a file name's ending stands for (``.gz`` looked through), or None."""
     lowered = name.lower().removesuffix(".gz")
     return _FORMATS.get(os.path.splitext(lowered)[1])
 
 
-def local_files(
-    location: str, base: Path, download_to: Path, headers: Mapping[str, str], timeout_seconds: float
-) -> list[LocalFile]:
-    """The files of ``location``, in the order of their names; an http(s) URL is downloaded into ``download_to``.
+def _is_url(text: str) -> bool:
+    return urllib.parse.urlsplit(text).scheme.lower() in ("http", "https")
 
-    Args:
-        location: path (relative to ``base``), glob or http(s) URL.
-        base: folder that a relative path starts from.
-        download_to: existing folder for downloads.
-        headers: HTTP headers to send.
-        timeout_seconds: how long a connection or a read may stand still.
+
+def local_files(location: Location, download_to: Path) -> list[LocalFile]:
+    """The files of ``location``, in the order of their names; an http(s) URL is downloaded into ``download_to``.
 
     Raises:
         UserError: nothing is there, it cannot be read, or the server does not answer with the file.
     """
-    scheme = urllib.parse.urlsplit(location).scheme.lower()
-    if scheme in ("http", "https"):
-        return [_download(location, download_to, headers, timeout_seconds)]
-    if "://" in location:
-        raise UserError(f"{location!r} starts with {scheme}://; use a path, a glob, or an http or https URL.")
-    path = Path(location).expanduser()
-    path = path if path.is_absolute() else base / path
+    if _is_url(location.text):
+        return [_download(location, download_to)]
+    return [LocalFile(file, str(file), format_of(file.name)) for file in _paths(location)]
+
+
+def modification_times(location: Location) -> list[datetime]:
+    """When each file of ``location`` last changed; now, where a server does not tell.
+
+    Raises:
+        UserError: nothing is there, or the server does not answer.
+    """
+    if not _is_url(location.text):
+        return [datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in _paths(location)]
+    with _answering(location, "HEAD") as answer:
+        text = answer.headers.get("Last-Modified")
+    try:
+        return [parsedate_to_datetime(text).astimezone(UTC) if text else datetime.now(UTC)]
+    except ValueError:
+        return [datetime.now(UTC)]
+
+
+def _paths(location: Location) -> list[Path]:
+    if "://" in location.text:
+        raise UserError(f"{_shown_url(location.text)!r} is no path; use a path, a glob, or an http or https URL.")
+    path = Path(location.text).expanduser()
+    path = path if path.is_absolute() else location.base / path
     if path.is_file():
         found = [path]
     elif path.is_dir():
@@ -90,7 +121,7 @@ def local_files(
     for file in found:
         if not os.access(file, os.R_OK):
             raise UserError(f"{file} may not be read by this user; change its rights.")
-    return [LocalFile(file, str(file), format_of(file.name)) for file in found]
+    return found
 
 
 def _shown_url(url: str) -> str:
@@ -102,44 +133,50 @@ def _shown_url(url: str) -> str:
     return urllib.parse.urlunsplit((parts.scheme, host + (f":{parts.port}" if parts.port else ""), parts.path, "", ""))
 
 
-def _download(url: str, folder: Path, headers: Mapping[str, str], timeout_seconds: float) -> LocalFile:
+@contextmanager
+def _answering(location: Location, method: str) -> Iterator[Any]:
+    """The server's answer. Whatever goes wrong until the caller has read it is told in one sentence."""
+    url = location.text
     try:
         shown = _shown_url(url)
-        request = urllib.request.Request(  # noqa: S310  # the caller lets http and https through only
-            url, headers={"User-Agent": "warehouse-assets", "Accept-Encoding": "gzip", **headers}
+        request = urllib.request.Request(  # noqa: S310  # callers let http and https through only
+            url,
+            headers={"User-Agent": "warehouse-assets", "Accept-Encoding": "gzip", **location.headers},
+            method=method,
         )
-        handle, name = _open_temporary(folder)
-        with urllib.request.urlopen(request, timeout=timeout_seconds) as answer, handle:  # noqa: S310  # as above
-            shutil.copyfileobj(answer, handle, _CHUNK)
-            expected = answer.headers.get("Content-Length")
-            media_type = answer.headers.get_content_type()
-            final_path = urllib.parse.urlsplit(answer.geturl()).path
-            written = handle.tell()
+        with urllib.request.urlopen(request, timeout=location.timeout_seconds) as answer:  # noqa: S310  # as above
+            yield answer
     except urllib.error.HTTPError as error:
         raise UserError(
             f"{shown} answers {error.code} {error.reason}; correct the URL, its parameters or the credentials it needs."
         ) from error
     except TimeoutError as error:
         raise UserError(
-            f"{shown} did not answer within {timeout_seconds:g} seconds; try again, or raise its timeout_seconds."
+            f"{shown} did not answer within {location.timeout_seconds:g} seconds; try again, or raise its "
+            "timeout_seconds in profile.yml."
         ) from error
     except (urllib.error.URLError, http.client.HTTPException, ConnectionError) as error:
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, TimeoutError):
-            reason = f"no answer within {timeout_seconds:g} seconds"
+            reason = f"no answer within {location.timeout_seconds:g} seconds"
         raise UserError(f"{shown} cannot be fetched ({reason}); check the URL and the network.") from error
     except ValueError as error:
         raise UserError(f"{url!r} is no URL that can be fetched ({error}); correct it.") from error
+
+
+def _download(location: Location, folder: Path) -> LocalFile:
+    shown = _shown_url(location.text)
+    path = Path(tempfile.mkstemp(dir=folder, prefix="download-")[1])
+    with _answering(location, "GET") as answer, path.open("wb") as file:
+        shutil.copyfileobj(answer, file, _CHUNK)
+        written = file.tell()
+        expected = answer.headers.get("Content-Length")
+        media_type = answer.headers.get_content_type()
+        names = [urllib.parse.urlsplit(url).path for url in (location.text, answer.geturl())]
     if expected is not None and expected.isdigit() and int(expected) != written:
         raise UserError(f"{shown} broke off after {written} of {expected} bytes; run again.")
-    url_path = urllib.parse.urlsplit(url).path
-    return LocalFile(name, shown, format_of(url_path) or format_of(final_path) or _MEDIA_TYPES.get(media_type))
-
-
-def _open_temporary(folder: Path) -> tuple[BinaryIO, Path]:
-    number = len(list(folder.iterdir()))
-    path = folder / f"download-{number}"
-    return cast("BinaryIO", path.open("xb")), path
+    formats = [*map(format_of, names), _MEDIA_TYPES.get(media_type)]
+    return LocalFile(path, shown, next((known for known in formats if known), None))
 
 
 def is_gzip(path: Path) -> bool:

@@ -132,8 +132,8 @@ def _array(text: _Text, file: LocalFile) -> Iterator[tuple[Any, int]]:
         mark = text.skip_blank()
         if mark not in (",", "]"):
             raise UserError(
-                f"Line {text.line} of {file.shown} is no valid JSON (after an array's element comes {mark or 'nothing'!r}, "
-                "not by a comma or its end); correct the file, or write it again."
+                f"Line {text.line} of {file.shown} is no valid JSON (after an array's element comes "
+                f"{mark or 'nothing'!r}, not by a comma or its end); correct the file, or write it again."
             )
         text.move(text.position + 1)
         if mark == "]":

@@ -12,7 +12,7 @@ from psycopg import sql
 from warehouse_assets.errors import UserError
 from warehouse_assets.source.contract import Column, Table
 from warehouse_assets.source.profiles.manifest import PLACEHOLDER, Manifest
-from warehouse_assets.source.profiles.profile import PostgresProfile, missing_columns, require_columns
+from warehouse_assets.source.profiles.profile import PostgresProfile, Profile, missing_columns, require_columns
 
 _TEXT_WITH_ZONE = r"\d:\d\d(:\d\d(\.\d+)?)?\s*([+-]\d\d(:?\d\d)?|Z|UTC|GMT)\s*$"
 
@@ -45,6 +45,12 @@ def whole_table(schema: str, table: str) -> str:
     return sql.SQL("select * from {}").format(sql.Identifier(schema, table)).as_string(None)
 
 
+def stands_for_itself(profile: Profile, table: str) -> bool:
+    """Whether the profile takes the table as it stands in the source."""
+    schema = profile.manifest.tables_from
+    return schema is not None and profile.select(table) == whole_table(schema, table)
+
+
 def with_literals(select: str, values: Mapping[str, str], manifest: Manifest) -> str:
     """The SELECT with each ``{setting}`` as a quoted SQL string (null when it has no value)."""
 
@@ -62,7 +68,7 @@ def describe(connection: psycopg.Connection, profile: PostgresProfile, table: st
     Raises:
         UserError: the source refuses the SELECT: a table, column or right is missing, or the SQL is wrong.
     """
-    statement = sql.SQL("select * from (\n{}\n) as profile limit 0").format(sql.SQL(profile.select(table)))
+    statement = sql.SQL("select * from ({}) as profile limit 0").format(profile.select_sql(table))
     try:
         with connection.transaction(), connection.cursor() as cursor:
             cursor.execute(statement)
@@ -190,9 +196,8 @@ def map_table(profile: PostgresProfile, table: Table, described: Mapping[str, So
         else:
             value = sql.SQL("null::" + column.data_type)
         columns.append(sql.SQL("{} as {}").format(value, sql.Identifier(column.name)))
-    query = sql.SQL("select {} from (\n{}\n) as profile").format(
-        sql.SQL(", ").join(columns),
-        sql.SQL(profile.select(table.name)),
+    query = sql.SQL("select {} from ({}) as profile").format(
+        sql.SQL(", ").join(columns), profile.select_sql(table.name)
     )
     absent = [
         c.name for c in table.columns if c.name not in described and c.name not in missing_columns(table, described)

@@ -3,12 +3,14 @@
 import os
 import re
 import shutil
-import tempfile
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from psycopg import sql
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.source.contract import Contract, Table, load_contract
@@ -25,7 +27,8 @@ from warehouse_assets.source.profiles.manifest import (
     read_manifest,
     resolve_settings,
 )
-from warehouse_assets.source.profiles.views import FileViews
+from warehouse_assets.source.profiles.rejects import Reject
+from warehouse_assets.source.profiles.views import FileViews, mentioned, modified_times, temporary_folder
 
 SHIPPED = Path(__file__).parent
 DEFAULT = "default"
@@ -86,6 +89,10 @@ class Profile:
 class PostgresProfile(Profile):
     """A profile over a PostgreSQL database; ``mapping.map_table`` casts its columns."""
 
+    def select_sql(self, table: str) -> sql.SQL:
+        """The SELECT of ``table`` on lines of its own, to stand between parentheses."""
+        return sql.SQL(f"\n{self.select(table)}\n")
+
 
 class FilesProfile(Profile):
     """A profile over files. They are opened once, at the first read, and rows are the same for every table."""
@@ -94,14 +101,45 @@ class FilesProfile(Profile):
         self, manifest: Manifest, selects: Mapping[str, str], values: Mapping[str, str], source_url: str | None
     ) -> None:
         super().__init__(manifest, selects, values, source_url)
-        self._folder = Path(tempfile.mkdtemp(prefix="warehouse-profile-"))
-        self._finalizer = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._lock = threading.Lock()
-        self.views = FileViews(manifest, values, self._folder)
+        self._views: FileViews | None = None
+        self._finalizer: Callable[[], object] | None = None
 
     def close(self) -> None:
-        """Remove the temporary files."""
-        self._finalizer()
+        """Remove the temporary files; a later read opens the profile's files anew."""
+        with self._lock:
+            if self._finalizer is not None:
+                self._finalizer()
+            self._views = self._finalizer = None
+
+    def _opened(self) -> FileViews:
+        """The views and their temporary folder, made at first use. Called under the lock."""
+        if self._views is None:
+            folder = temporary_folder()
+            self._finalizer = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            self._views = FileViews(self.manifest, self.settings, folder)
+        return self._views
+
+    def unreadable_rows(self, table: str) -> list[Reject]:
+        """The rows that could not be read in the files of ``table``; reads them if that is not done yet."""
+        with self._lock:
+            views = self._opened()
+            return [reject for name in views.mentioned(self.select(table)) for reject in views.rejects(name)]
+
+    def modified_at(self, table: str) -> datetime:
+        """When what ``table`` is made of last changed: its files or its SELECT.
+
+        A URL is asked for its Last-Modified; where the server does not tell, it counts as changed now.
+
+        Raises:
+            UserError: a file is not there, or its server does not answer.
+        """
+        with self._lock:
+            sources = [self.manifest.files[name] for name in mentioned(self.manifest, self.select(table))]
+        times = [datetime.fromtimestamp((self.manifest.directory / f"{table}.sql").stat().st_mtime, UTC)]
+        for source in sources:
+            times += modified_times(self.manifest, source, self.settings)
+        return max(times)
 
     def session(self, table: str) -> tuple[Any, str, dict[str, str]]:
         """A DuckDB session for ``table``, the SELECT with its settings bound, and its columns with DuckDB's types.
@@ -115,12 +153,13 @@ class FilesProfile(Profile):
 
         select = duck.with_variables(self.select(table), self.manifest.settings)
         with self._lock:
-            names = self.views.mentioned(select)
-            paths = [path for name in names for path in self.views.paths(name)]
-        connection = duck.open_session(paths, self._folder / "spill", self.manifest.time_zone, self.settings)
+            views = self._opened()
+            names = views.mentioned(select)
+            paths = [path for name in names for path in views.paths(name)]
+        connection = duck.open_session(paths, views.folder / "spill", self.manifest.time_zone, self.settings)
         try:
             for name in names:
-                self.views.create(connection, name)
+                views.create(connection, name)
             traced = with_lines(connection, select)
             return connection, traced, _described(connection, traced)
         except duckdb.Error as error:
@@ -143,7 +182,7 @@ class FilesProfile(Profile):
             connection.close()
             raise
         query = casting_query(table, select, described)
-        unreadable = [reject for name in self.views.mentioned(select) for reject in self.views.rejects(name)]
+        unreadable = self.unreadable_rows(table.name)
         return RecordBatches(table, self.where(table.name), query, described, unreadable, connection)
 
 

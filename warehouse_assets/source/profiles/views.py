@@ -1,14 +1,25 @@
 """The file sources of a profile as DuckDB views: found, fetched and spooled once, at first use."""
 
+import os
 import re
+import shutil
+import tempfile
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.source.profiles import duck
 from warehouse_assets.source.profiles.csv_rows import spool_csv
-from warehouse_assets.source.profiles.fetch import LocalFile, gunzip_to, is_gzip, local_files
+from warehouse_assets.source.profiles.fetch import (
+    LocalFile,
+    Location,
+    gunzip_to,
+    is_gzip,
+    local_files,
+    modification_times,
+)
 from warehouse_assets.source.profiles.json_rows import spool_json
 from warehouse_assets.source.profiles.manifest import (
     UNREADABLE_ROWS,
@@ -23,7 +34,56 @@ from warehouse_assets.source.profiles.rejects import Reject
 from warehouse_assets.source.profiles.spool import FILE, LINE, Spooled, SpoolWriter, column_names
 from warehouse_assets.source.profiles.xml_rows import spool_xml
 
+_FOLDER = "warehouse-profile-"
 _SPOOLERS = {"csv": spool_csv, "json": spool_json, "xml": spool_xml}
+
+
+def mentioned(manifest: Manifest, select: str) -> list[str]:
+    """The file sources of a profile whose name occurs in the SELECT."""
+    return [name for name in manifest.files if re.search(rf"\b{name}\b", select)]
+
+
+def locate(manifest: Manifest, source: FileSource, values: Mapping[str, str]) -> Location | None:
+    """Where the files of a source are; None when an optional setting in its location has no value.
+
+    A path that a setting gives starts from the working directory, one in profile.yml from the profile's folder.
+
+    Raises:
+        UserError: the location names a setting that is not declared.
+    """
+    where = f"Profile {manifest.name!r}, file {source.name!r}"
+    text = fill(source.location, values, manifest, where)
+    if text is None:
+        return None
+    is_users = re.match(r"\{[a-z_][a-z0-9_]*\}", source.location) is not None
+    headers = {
+        key: value
+        for key, header in source.http_headers.items()
+        if (value := fill(header, values, manifest, where)) is not None
+    }
+    return Location(text, Path.cwd() if is_users else manifest.directory, headers, source.timeout_seconds)
+
+
+def modified_times(manifest: Manifest, source: FileSource, values: Mapping[str, str]) -> list[datetime]:
+    """When the files of a source last changed; nothing for a source that is left out.
+
+    Raises:
+        UserError: a file is not there, or its server does not answer.
+    """
+    place = locate(manifest, source, values)
+    return [] if place is None else modification_times(place)
+
+
+def temporary_folder() -> Path:
+    """A new folder for spooled rows and downloads; folders whose process was killed are removed first."""
+    import psutil
+
+    root = Path(tempfile.gettempdir())
+    for old in root.glob(f"{_FOLDER}*-*"):
+        owner = old.name.removeprefix(_FOLDER).split("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))
 
 
 class FileViews:
@@ -32,14 +92,14 @@ class FileViews:
     def __init__(self, manifest: Manifest, values: Mapping[str, str], folder: Path) -> None:
         self._manifest = manifest
         self._values = values
-        self._folder = folder
+        self.folder = folder
         self._spooled: dict[str, Spooled] = {}
         self._queries: dict[str, str] = {}
         self._mode = cast("UnreadableRows", values.get(UNREADABLE_ROWS, manifest.unreadable_rows))
 
     def mentioned(self, select: str) -> list[str]:
         """The file sources whose name occurs in the SELECT."""
-        return [name for name in self._manifest.files if re.search(rf"\b{name}\b", select)]
+        return mentioned(self._manifest, select)
 
     def paths(self, name: str) -> list[Path]:
         """The Parquet files behind a view; reads the source's files at the first call.
@@ -79,19 +139,12 @@ class FileViews:
 
     def _spool(self, source: FileSource) -> Spooled:
         where = f"Profile {self._manifest.name!r}, file {source.name!r}"
-        location = fill(source.location, self._values, self._manifest, where)
-        if location is None:  # an optional setting without a value: a view without rows
+        place = locate(self._manifest, source, self._values)
+        if place is None:  # an optional setting without a value: a view without rows
             return Spooled()
-        is_users = re.match(r"\{[a-z_][a-z0-9_]*\}", source.location) is not None
-        headers = {
-            key: value
-            for key, text in source.http_headers.items()
-            if (value := fill(text, self._values, self._manifest, where)) is not None
-        }
-        downloads = self._folder / "downloads"
+        downloads = self.folder / "downloads"
         downloads.mkdir(exist_ok=True)
-        base = Path.cwd() if is_users else self._manifest.directory
-        files = local_files(location, base, downloads, headers, source.timeout_seconds)
+        files = local_files(place, downloads)
         formats = {source.format or file.format for file in files}
         if None in formats or len(formats) > 1:
             raise UserError(
@@ -111,7 +164,7 @@ class FileViews:
         return spooled
 
     def _text_rows(self, source: FileSource, files: list[LocalFile], spooler: Any) -> Spooled:
-        writer = SpoolWriter(self._folder, source.name, self._mode)
+        writer = SpoolWriter(self.folder, source.name, self._mode)
         try:
             for file in files:
                 spooler(file, source, writer)
@@ -127,7 +180,7 @@ class FileViews:
         for number, file in enumerate(files):
             path = file.path.resolve()
             if is_gzip(path):
-                path = self._folder / f"{source.name}-{number}.parquet"
+                path = self.folder / f"{source.name}-{number}.parquet"
                 gunzip_to(file.path, path, file.shown)
             try:
                 raw = pq.read_schema(path).names
