@@ -1,0 +1,155 @@
+"""Rolling origins: what each candidate would have said, standing at earlier ends of the history."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from warehouse_assets.forecast import boosting
+from warehouse_assets.forecast.frequency import CALENDAR_COLUMNS, Floats, Ints
+from warehouse_assets.forecast.naive import naive_forecasts
+from warehouse_assets.forecast.panel import Panel
+from warehouse_assets.forecast.regression import autoregression, calendar_regression
+from warehouse_assets.forecast.scoring import mase_scale, masked_mean, usable_scale
+from warehouse_assets.forecast.smoothing import smooth
+
+Progress = Callable[[str, int, int], None]
+
+LEAST_KNOWN = 3
+"""Steps a series must have before an origin to be scored there."""
+
+
+@dataclass
+class Backtest:
+    """Forecasts of every candidate from every origin; origin 0 is the real one, whose future is unknown.
+
+    Attributes:
+        cuts: columns known at each origin, newest first; ``cuts[0]`` is the whole history.
+        forecasts: by candidate, (origins, series, horizon); NaN where it could not be made.
+        actual: (origins, series, horizon); NaN for the unknown future and for filled steps.
+        scale: (origins, series) MASE scale of the history known then.
+        model: the boosted model of origin 0.
+    """
+
+    cuts: list[int]
+    forecasts: dict[str, Floats]
+    actual: Floats
+    scale: Floats
+    model: boosting.BoostedModel | None
+
+
+def choose_cuts(lengths: Ints, width: int, season: int, horizon: int, origins: int | None) -> list[int]:
+    """Return the columns known at each origin, newest first, beginning with all of them.
+
+    Origins lie one horizon apart where the histories are long enough and closer otherwise. 4 of them, or
+    up to 12 where the panel is small: an interval needs about 160 errors per step.
+    """
+    wanted = origins if origins is not None else int(np.clip(-(-160 // len(lengths)), 4, 12))
+    typical = int(np.percentile(lengths, 60))
+    least = min(max(3 * season if season <= 24 else 26, 8), max(typical // 2, LEAST_KNOWN))
+    first = min(horizon, max(1, typical // 3))
+    room = typical - first - least
+    if room < 0:
+        return [width] if typical < LEAST_KNOWN + 1 else [width, width - first]
+    step = int(np.clip(room // max(wanted - 1, 1), 1, horizon))
+    count = min(wanted, room // step + 1)
+    return [width] + [width - first - step * number for number in range(count)]
+
+
+def run_backtest(
+    panel: Panel, horizon: int, origins: int | None, seed: int, threads: int, progress: Progress
+) -> Backtest:
+    """Forecast from every origin with every candidate but Prophet.
+
+    A forecast at an origin depends on nothing after it (the calendar apart, which is known ahead).
+    """
+    frequency = panel.frequency
+    width = panel.values.shape[1]
+    cuts = choose_cuts(panel.lengths, width, frequency.season, horizon, origins)
+    progress("statistical methods", 0, len(cuts) + 1)
+    made: list[dict[str, Floats]] = [{} for _ in cuts]
+    recent = min(width, frequency.smoothing_history + width - cuts[-1])
+    history = panel.values[:, -recent:]
+    short = np.minimum(panel.lengths, recent)
+    offset = width - recent
+    passes = [season for season in frequency.seasons if recent >= 2 * season] or [1]
+    for season in passes:
+        smoothed = smooth(history, short, season, [cut - offset for cut in cuts], horizon)
+        for number, found in enumerate(smoothed):
+            suffix = "" if season == frequency.seasons[0] or season == 1 else f"_{season}"
+            made[number] |= {name + suffix: path for name, path in found.items() if not suffix or name == "ets"}
+    past = boosting.History.of(panel.values)
+    models: list[boosting.BoostedModel | None] = [None] * len(cuts)
+
+    def one_origin(number: int) -> None:
+        cut = cuts[number]
+        known = panel.values[:, :cut]
+        made[number] |= naive_forecasts(known, frequency.season, frequency.seasons[-1], horizon)
+        near = known[:, -frequency.smoothing_history :]
+        made[number]["autoregression"] = autoregression(near, frequency, horizon)
+        if frequency.name != "h":
+            made[number]["calendar_regression"] = _calendar_regression(panel, near, cut, horizon)
+        model = boosting.train(panel, past, cut, horizon, seed)
+        models[number] = model
+        if model is not None:
+            made[number]["lightgbm"] = boosting.predict(model, panel, past, cut, horizon)
+
+    with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
+        for done, _ in enumerate(pool.map(one_origin, range(len(cuts))), start=1):
+            progress("origins forecast", done, len(cuts) + 1)
+    names = sorted({name for found in made for name in found})
+    blank = np.full((len(panel.ids), horizon), np.nan)
+    forecasts = {
+        name: np.stack([_tame(found.get(name, blank), panel.values[:, :cut]) for found, cut in zip(made, cuts, strict=True)])
+        for name in names
+    }
+    return Backtest(cuts, forecasts, _actual(panel, cuts, horizon), _scales(panel, cuts), models[0])
+
+
+def _tame(path: Floats, known: Floats) -> Floats:
+    """Hold a path within one range of the history beyond its bounds, and at or above 0 where nothing was below.
+
+    A runaway trend or root is worth less than any bound.
+    """
+    low = np.nanmin(np.where(np.isnan(known), np.inf, known), axis=1, keepdims=True)
+    high = np.nanmax(np.where(np.isnan(known), -np.inf, known), axis=1, keepdims=True)
+    span = np.where(np.isfinite(high - low), high - low, np.inf)
+    span = np.maximum(span, 0.1 * np.abs(np.where(np.isfinite(high), high, 0.0)))
+    return np.clip(path, np.where(np.isfinite(low), low - span, -np.inf), np.where(np.isfinite(high), high + span, np.inf))
+
+
+def _calendar_regression(panel: Panel, near: Floats, cut: int, horizon: int) -> Floats:
+    """Gather each series' own calendar and fit `calendar_regression`."""
+    width = panel.values.shape[1]
+    first = panel.last_step[:, None] - (width - cut) - near.shape[1] + 1
+    steps = first + np.arange(near.shape[1] + horizon)[None, :]
+    year = {"D": 365.2425, "W": 52.1775, "MS": 12.0}[panel.frequency.name]
+    phase = (steps / year) % 1.0
+    if panel.is_dated:
+        at = np.maximum(steps - panel.first_calendar_step, 0)
+        calendar = panel.calendar[at]
+    else:
+        calendar = np.empty((len(near), 0, len(CALENDAR_COLUMNS)))
+    return calendar_regression(near, calendar, phase, panel.frequency, horizon)
+
+
+def _actual(panel: Panel, cuts: list[int], horizon: int) -> Floats:
+    """Return what happened after each origin; NaN where unknown, filled, or the series had hardly begun."""
+    count, width = panel.values.shape
+    seen = np.where(panel.observed, panel.values, np.nan)
+    padded = np.concatenate([seen, np.full((count, horizon), np.nan)], axis=1)
+    out = np.stack([padded[:, cut : cut + horizon] for cut in cuts])
+    begun = np.stack([panel.lengths - (width - cut) >= LEAST_KNOWN for cut in cuts])
+    return np.where(begun[:, :, None], out, np.nan)
+
+
+def _scales(panel: Panel, cuts: list[int]) -> Floats:
+    """Return the MASE scale at each origin; series without two values borrow a share of their level."""
+    rows = []
+    for cut in cuts:
+        known = panel.values[:, :cut]
+        scale = mase_scale(known, panel.frequency.mase_season)
+        scale = np.where((~np.isnan(known)).sum(axis=1) < 2, np.nan, scale)
+        rows.append(usable_scale(scale, np.nan_to_num(masked_mean(np.abs(known), axis=1))))
+    return np.stack(rows)

@@ -1,0 +1,152 @@
+"""Prophet as one more candidate, tried on the few series where it is likeliest to win.
+
+A fit takes 0.1-0.3 s, hundreds of times what the other candidates take, and left alone Prophet loses to
+the last value on many series. So it is tried where the calendar regression (the same terms: trend,
+weekday, yearly waves, holidays) comes nearest to the others; first from the newest origin, and from the
+older ones only if it held its own there. A time budget bounds it all.
+"""
+
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from warehouse_assets.forecast.backtest import Backtest, Progress
+from warehouse_assets.forecast.frequency import Floats, step_dates
+from warehouse_assets.forecast.panel import Panel
+from warehouse_assets.forecast.scoring import masked_mean
+
+LEAST_HISTORY = 60
+"""Steps a series needs before Prophet is tried."""
+OLDER_ORIGINS = 3
+"""Older origins that a promising Prophet is fitted at, besides the newest."""
+TOLERANCE = 1.05
+"""Prophet goes on to older origins where its error at the newest is at most so many times the reference's."""
+
+
+@dataclass
+class ProphetTrials:
+    """What Prophet said: (origins, series, horizon), NaN where not tried; models of origin 0 as JSON by series."""
+
+    forecasts: Floats
+    models: dict[int, str] = field(default_factory=dict)
+    fits: int = 0
+    seconds: float = 0.0
+
+
+def fit_prophet(
+    dates: np.ndarray, values: Floats, ahead: np.ndarray, country: str | None, frequency: str
+) -> tuple[Floats, str]:
+    """Fit one Prophet (Taylor and Letham 2018) and return its forecast and itself as JSON.
+
+    Args:
+        dates: datetime64 of the history.
+        values: the history, NaN where missing.
+        ahead: datetime64 of the steps to forecast.
+        country: whose holidays to use; None for none.
+        frequency: D, W, MS or h.
+    """
+    for name in ("cmdstanpy", "prophet", "prophet.plot"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from prophet import Prophet
+    from prophet.serialize import model_to_json
+
+    span = (dates[-1] - dates[0]) / np.timedelta64(1, "D")
+    model = Prophet(
+        uncertainty_samples=0,
+        yearly_seasonality=bool(span >= 400),
+        weekly_seasonality=frequency in ("D", "h"),
+        daily_seasonality=frequency == "h",
+    )
+    if country is not None:
+        model.add_country_holidays(country)
+    model.fit(pd.DataFrame({"ds": dates, "y": values}))
+    path = model.predict(pd.DataFrame({"ds": ahead}))["yhat"].to_numpy()
+    return np.asarray(path, dtype=float), model_to_json(model)
+
+
+def candidates_for_prophet(panel: Panel, backtest: Backtest, reference: Floats, most: int | None) -> list[int]:
+    """Return the series to try Prophet on, most promising first; at most ``most`` (None: all that are long enough)."""
+    if not panel.is_dated:
+        return []
+    long_enough = panel.lengths - (panel.values.shape[1] - backtest.cuts[-1]) >= LEAST_HISTORY
+    eligible = np.flatnonzero(long_enough & (backtest.scale[0] > 0))
+    if most is None:
+        return [int(row) for row in eligible]
+    proxy = backtest.forecasts.get("calendar_regression")
+    if proxy is None or panel.frequency.name != "D" or len(backtest.cuts) < 2:
+        return []
+    actual = backtest.actual[1:]
+    own = masked_mean(np.abs(proxy[1:] - actual), axis=(0, 2))
+    other = masked_mean(np.abs(reference[1:] - actual), axis=(0, 2))
+    ratio = np.where(other > 0, own / np.where(other > 0, other, 1.0), np.nan)
+    ranked = sorted((float(ratio[row]), int(row)) for row in eligible if np.isfinite(ratio[row]))
+    return [row for _, row in ranked[:most]]
+
+
+def try_prophet(
+    panel: Panel, backtest: Backtest, reference: Floats, most: int | None, horizon: int,
+    country: str | None, budget: float, threads: int, progress: Progress,
+) -> ProphetTrials:  # fmt: skip
+    """Fit Prophet to the promising series, newest origin first.
+
+    Args:
+        panel: the panel.
+        backtest: the other candidates' backtest.
+        reference: (origins, series, horizon), what Prophet is measured against.
+        most: series to try; None for all, at every origin.
+        horizon: steps ahead.
+        country: whose holidays to use.
+        budget: seconds after which no further fit is begun.
+        threads: fits at a time (each is a process of its own).
+        progress: told about every fit.
+    """
+    began = time.monotonic()
+    trials = ProphetTrials(np.full_like(reference, np.nan))
+    chosen = candidates_for_prophet(panel, backtest, reference, most)
+
+    def one(row: int, origin: int) -> None:
+        cut = backtest.cuts[origin]
+        width = panel.values.shape[1]
+        known = panel.values[row, :cut]
+        first = int(np.flatnonzero(~np.isnan(known))[0])
+        steps = panel.last_step[row] - (width - 1) + np.arange(first, cut + horizon)
+        dates = step_dates(steps, int(panel.offset[row]), panel.frequency)
+        history = np.where(panel.observed[row, first:cut], known[first:], np.nan)
+        size = cut - first
+        path, text = fit_prophet(dates[:size], history, dates[size:], country, panel.frequency.name)
+        floor = 0.0 if np.nanmin(known) >= 0 else -np.inf
+        trials.forecasts[origin, row] = np.maximum(path, floor)
+        trials.fits += 1
+        if origin == 0:
+            trials.models[row] = text
+
+    def promising(row: int) -> bool:
+        if most is None or len(backtest.cuts) < 2:
+            return True
+        truth = backtest.actual[1, row]
+        own = masked_mean(np.abs(trials.forecasts[1, row] - truth))
+        other = masked_mean(np.abs(reference[1, row] - truth))
+        return bool(own <= TOLERANCE * other)
+
+    def one_series(row: int) -> None:
+        order = [number for number in range(1, len(backtest.cuts))]
+        if most is not None:
+            order = order[: 1 + OLDER_ORIGINS]
+        for origin in [*order, 0]:
+            if time.monotonic() - began > budget or (origin != 1 and not promising(row)):
+                break
+            one(row, origin)
+
+    with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
+        for done, _ in enumerate(pool.map(one_series, chosen), start=1):
+            progress("Prophet", done, len(chosen))
+    for row in chosen:
+        # Without a forecast from the end of the history, its record is of no use.
+        if np.isnan(trials.forecasts[0, row]).any():
+            trials.forecasts[1:, row] = np.nan
+    trials.seconds = time.monotonic() - began
+    return trials
