@@ -2,42 +2,46 @@
 
     Filter every input with it: a build of one day then reads one day, however long the history. -#}
 {% macro in_rebuilt_days(day) -%}
-    {%- if not execute or model.resource_type == 'unit_test' -%}
-        true
-    {%- else -%}
-        {%- do check_has_business_days() -%}
-        {{- days_condition(day, rebuild_plan()) -}}
-    {%- endif -%}
+    {%- do check_has_business_days() -%}
+    {{- days_condition(day, rebuild_plan()) -}}
 {%- endmacro %}
 
 
 {#- First day this build replaces, as a date; '-infinity' in a full build. -#}
 {% macro first_rebuilt_day() -%}
-    {%- if not execute or model.resource_type == 'unit_test' -%}
+    {%- do check_has_business_days() -%}
+    {%- set plan = rebuild_plan() -%}
+    date '{{ {'full': '-infinity', 'nothing': 'infinity'}.get(plan.kind, plan.first) }}'
+{%- endmacro %}
+
+
+{#- Last day this build replaces, as a date; 'infinity' in a full build and where all days from the first on are replaced. -#}
+{% macro last_rebuilt_day() -%}
+    {%- do check_has_business_days() -%}
+    {%- set plan = rebuild_plan() -%}
+    {%- if plan.kind == 'days' and not config.get('running', false) -%}
+        date '{{ plan.days[-1] }}'
+    {%- elif plan.kind == 'nothing' -%}
         date '-infinity'
     {%- else -%}
-        {%- do check_has_business_days() -%}
-        {%- set plan = rebuild_plan() -%}
-        date '{{ {'full': '-infinity', 'nothing': 'infinity'}.get(plan.kind, plan.first) }}'
+        date 'infinity'
     {%- endif -%}
 {%- endmacro %}
 
 
 {#- Whether this build makes the whole table. Put no ref() inside a branch on it: parsing sees only the full build. -#}
 {% macro is_full_build() %}
-    {%- if not execute or model.resource_type == 'unit_test' -%}
-        {%- do return(true) -%}
-    {%- endif -%}
     {%- do check_has_business_days() -%}
     {%- do return(rebuild_plan().kind == 'full') -%}
 {% endmacro %}
 
 
+{#- Parsing and unit tests are full builds of any model; elsewhere only business_days models have days. -#}
 {% macro check_has_business_days() %}
-    {%- if config.get('materialized') != 'business_days' -%}
+    {%- if execute and model.resource_type != 'unit_test' and config.get('materialized') != 'business_days' -%}
         {%- do exceptions.raise_compiler_error(
-            model.name ~ ': in_rebuilt_days, first_rebuilt_day and is_full_build belong in models materialized as '
-            ~ 'business_days; an ephemeral model is compiled once for all that read it.'
+            model.name ~ ': in_rebuilt_days, first_rebuilt_day, last_rebuilt_day and is_full_build belong in models '
+            ~ 'materialized as business_days; an ephemeral model is compiled once for all that read it.'
         ) -%}
     {%- endif -%}
 {% endmacro %}

@@ -4,6 +4,9 @@
     Called while the model's SQL is rendered and again by its materialization; the lock taken by the first call keeps
     both answers alike. -#}
 {% macro rebuild_plan() %}
+    {%- if not execute or model.resource_type == 'unit_test' -%}
+        {%- do return({'kind': 'full', 'days': [], 'first': none}) -%}
+    {%- endif -%}
     {%- do lock_model() -%}
     {%- set found = fromjson(run_query(rebuild_plan_query()).columns[0].values()[0]) -%}
     {%- set days = found.days -%}

@@ -1,0 +1,12 @@
+{#- Tailpipe emissions in kg CO2e of gallons (diesel equivalent) burnt by a vehicle; none for electric ones.
+
+    Factors: dbt_project.yml. Without a known fuel type the vehicle counts as diesel. -#}
+{% macro kg_co2e(gallons, fuel_type) -%}
+    (
+        {{ gallons }} * case {{ fuel_type }}
+            when 'electric' then 0
+            when 'cng' then {{ var('kg_co2e_per_gallon_cng') }}
+            else {{ var('kg_co2e_per_gallon_diesel') }}
+        end
+    )
+{%- endmacro %}
