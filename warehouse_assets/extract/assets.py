@@ -1,0 +1,169 @@
+"""The raw tables as Dagster assets: one subsettable multi-asset per system, generated from the contract. Thin."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dagster import (
+    AssetCheckResult,
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    AssetSpec,
+    MaterializeResult,
+    MetadataValue,
+    RetryRequested,
+    TableColumn,
+    TableColumnConstraints,
+    TableSchema,
+    multi_asset,
+)
+
+from warehouse_assets.database.resource import WarehouseResource
+from warehouse_assets.errors import UserError
+from warehouse_assets.extract.checks import check_specs, evaluate
+from warehouse_assets.extract.job import Options
+from warehouse_assets.extract.load import ExtractionError, extract_system
+from warehouse_assets.extract.record import TableLoad
+from warehouse_assets.operate.options import RunOptions
+from warehouse_assets.operate.profile_choice import DEFAULT_PROFILE, stored_profile
+from warehouse_assets.source.contract import Contract, Table
+from warehouse_assets.source.profiles import Profile, open_profile
+
+GROUP = "raw"
+OWNER = "team:data-engineering"
+#: A broken connection is tried again this often, after a pause; everything else fails at once.
+RETRIES = 2
+PAUSE_SECONDS = 10.0
+
+__all__ = ["GROUP", "asset_key", "build_extract_assets"]
+
+
+def asset_key(table: str) -> AssetKey:
+    """The asset key of a raw table."""
+    return AssetKey(["raw", table])
+
+
+def _column(table: Table, name: str) -> TableColumn:
+    column = table.column(name)
+    return TableColumn(
+        name=name,
+        type=column.data_type,
+        description=column.description,
+        constraints=TableColumnConstraints(
+            nullable=not (column.is_required or name in table.primary_key), unique=table.primary_key == (name,)
+        ),
+    )
+
+
+def _spec(table: Table) -> AssetSpec:
+    return AssetSpec(
+        key=asset_key(table.name),
+        description=table.description,
+        group_name=GROUP,
+        owners=[OWNER],
+        kinds={"postgres"},
+        tags={"system": table.system},
+        metadata={
+            "dagster/column_schema": TableSchema([_column(table, name) for name in table.column_names]),
+            "dagster/table_name": f"raw.{table.name}",
+            "primary_key": ", ".join(table.primary_key),
+            "cursor": table.cursor or "none: read whole",
+            "delete_policy": table.delete_policy,
+            "quarantine": f"quarantine.{table.name}",
+        },
+    )
+
+
+def _metadata(load: TableLoad) -> dict[str, Any]:
+    """The figures of a load; the job log's row says the same in SQL."""
+    values: dict[str, Any] = {
+        "dagster/row_count": load.rows_raw,
+        "state": load.status,
+        "rows_extracted": load.rows_extracted,
+        "rows_inserted": load.rows_inserted,
+        "rows_updated": load.rows_updated,
+        "rows_deleted": load.rows_deleted,
+        "rows_rejected": load.rows_rejected,
+        "rows_quarantined": load.rows_quarantined,
+        "bytes": load.bytes,
+        "seconds": round(load.seconds, 3),
+        "dirty_days": load.dirty_days,
+        "job_log": MetadataValue.text(
+            f"select * from etl.job_log where job_log_id = {load.job_log_id}"  # noqa: S608  shown, never run
+        ),
+    }
+    for name in ("batch_id", "watermark_to"):
+        if (value := getattr(load, name)) is not None:
+            values["batch" if name == "batch_id" else "watermark"] = value
+    if load.warnings:
+        values["warnings"] = "; ".join(load.warnings)
+    return values
+
+
+def profile_of(warehouse: WarehouseResource, options: RunOptions) -> Profile:
+    """The profile of a run: the one asked for, else the one this warehouse is filled from, else the default.
+
+    Raises:
+        UserError: the profile is not there or lacks a setting.
+    """
+    if options.profile is not None:
+        name, values = options.profile, dict(options.profile_settings)
+    else:
+        with warehouse.connect() as connection:
+            stored = stored_profile(connection)
+        name, values = stored or (warehouse.settings.profile or DEFAULT_PROFILE, dict(options.profile_settings))
+    return open_profile(name, values, warehouse.databases.operational)
+
+
+def build_extract_assets(contract: Contract) -> list[AssetsDefinition]:
+    """Make the multi-asset of each system of the contract."""
+    return [_system_assets(contract, system) for system in contract.systems]
+
+
+def _system_assets(contract: Contract, system: str) -> AssetsDefinition:
+    tables = contract.tables_of(system)
+    names_by_key = {asset_key(table.name): table.name for table in tables}
+
+    @multi_asset(
+        name=f"extract_{system}",
+        specs=[_spec(table) for table in tables],
+        check_specs=check_specs(tables),
+        can_subset=True,
+        description=f"Copies the tables of {system} from the source into raw, what has changed only.",
+    )
+    def extract(
+        context: AssetExecutionContext, warehouse: WarehouseResource, options: RunOptions
+    ) -> Iterator[MaterializeResult[None] | AssetCheckResult]:
+        selected = [names_by_key[key] for key in context.selected_asset_keys]
+        failure: ExtractionError | None = None
+        profile = profile_of(warehouse, options)
+        try:
+            loads: Sequence[TableLoad] = extract_system(
+                warehouse.databases,
+                warehouse.settings,
+                profile,
+                system,
+                tables=selected,
+                contract=contract,
+                run_id=context.run_id,
+                options=Options(full_refresh=options.full_refresh),
+            )
+        except ExtractionError as error:
+            if error.is_transient and context.retry_number < RETRIES:
+                raise RetryRequested(max_retries=RETRIES, seconds_to_wait=PAUSE_SECONDS) from error
+            failure = error
+            loads = error.loads
+        finally:
+            profile.close()
+        for load in loads:
+            for warning in load.warnings:
+                context.log.warning(warning)
+        done: Mapping[str, TableLoad] = {load.table: load for load in loads if load.status != "failed"}
+        for name, load in done.items():
+            yield MaterializeResult(asset_key=asset_key(name), metadata=_metadata(load))
+        if failure is not None:
+            raise UserError(str(failure)) from failure
+        with warehouse.connect() as connection:
+            yield from evaluate(connection, contract, done, context.selected_asset_check_keys)
+
+    return extract

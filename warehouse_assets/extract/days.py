@@ -1,0 +1,95 @@
+"""Which business days a row touches, as SQL over a row of staging or raw. Writing them down belongs to ``record``.
+
+Days travel as ``datemultirange``: one day for a dated row, a stretch for an interval, nothing for a row without one.
+"""
+
+from datetime import date
+
+import psycopg
+from psycopg import sql
+
+from warehouse_assets.extract import names
+from warehouse_assets.source.contract import Contract, Table
+
+#: An interval is followed this far back and ahead of the extraction's day, in days: a start in the year 1 is a typing
+#: error, not two thousand years to rebuild.
+REACH_DAYS = 36_525
+
+#: Days outside the calendar of Python and of most clients are typing errors too, and touch nothing.
+FIRST_DAY, LAST_DAY = sql.Literal(date.min), sql.Literal(date.max)
+NOTHING = sql.SQL("'{}'::datemultirange")
+
+
+def business_day(table: Table, column: str, time_zone: str, alias: str | None = None) -> sql.Composed:
+    """The business day of a date or timestamptz column, written as models write it."""
+    name = sql.Identifier(alias, column) if alias else sql.Identifier(column)
+    if table.column(column).data_type == "date":
+        return sql.Composed([name])
+    return sql.SQL("({} at time zone {})::date").format(name, sql.Literal(time_zone))
+
+
+def touched(table: Table, alias: str, today: date, time_zone: str) -> sql.Composed:
+    """The days that the row behind ``alias`` touches by itself, as datemultirange, never null.
+
+    An open interval ends with ``today``; a reversed one touches nothing.
+    """
+    spec = table.business_date
+    if spec is not None and spec.column is not None:
+        day = business_day(table, spec.column, time_zone, alias)
+        return sql.SQL(
+            "case when {0} between {2} and {3} then datemultirange(daterange({0}, {0} + 1)) else {1} end"
+        ).format(day, NOTHING, FIRST_DAY, LAST_DAY)
+    if spec is not None and spec.start is not None and spec.end is not None:
+        start = business_day(table, spec.start, time_zone, alias)
+        end = business_day(table, spec.end, time_zone, alias)
+        first, last = (sql.Literal(date.fromordinal(today.toordinal() + step)) for step in (-REACH_DAYS, REACH_DAYS))
+        ends = sql.SQL("least(coalesce({}, {}), {})").format(
+            end, sql.Literal(date.fromordinal(today.toordinal() + 1)), last
+        )
+        starts = sql.SQL("greatest({}, {})").format(start, first)
+        return sql.SQL(
+            "case when {0} is not null and {1} < {2} then datemultirange(daterange({1}, {2})) else {3} end"
+        ).format(start, starts, ends, NOTHING)
+    return sql.Composed([NOTHING])
+
+
+def is_interval(table: Table) -> bool:
+    """Whether the table's rows touch stretches of days."""
+    return table.business_date is not None and table.business_date.start is not None
+
+
+def days_through(
+    connection: psycopg.Connection, contract: Contract, table: Table, time_zone: str
+) -> set[date]:
+    """The days of the rows of raw.<through> that hold the key of a changed row (pg_temp.extract_changed).
+
+    Empty where the table is not dated through another, or that other has not been made.
+    """
+    spec = table.business_date
+    if spec is None or spec.through is None or spec.key is None:
+        return set()
+    through = contract.table(spec.through)
+    if through.business_date is None or through.business_date.column is None:
+        return set()
+    exists = connection.execute(
+        "select to_regclass(%s) is not null", (names.raw(through.name).as_string(),)
+    ).fetchone()
+    if not exists or not exists[0]:
+        return set()
+    rows = connection.execute(
+        sql.SQL(
+            """
+            select distinct {day}
+            from {through} as through
+            where through.{key}::text in (select key from pg_temp.extract_changed)
+                and {day} between {first} and {last}
+            """
+        ).format(
+            day=business_day(through, through.business_date.column, time_zone, "through"),
+            through=names.raw(through.name),
+            key=sql.Identifier(spec.key),
+            first=FIRST_DAY,
+            last=LAST_DAY,
+        )
+    )
+    return {day for (day,) in rows}

@@ -1,0 +1,238 @@
+"""Bringing a raw table that has rows in step with the source: how much is read, and in which order it is applied.
+
+The statements are in ``rules``, ``merge``, ``quarantine`` and ``record``. First loads belong to ``first_load``.
+"""
+
+from dataclasses import fields, replace
+from datetime import timedelta
+
+from psycopg import sql
+
+from warehouse_assets.extract import merge, names, quarantine, record, rules
+from warehouse_assets.extract.days import days_through
+from warehouse_assets.extract.job import Job, allow_empty, expect_identity, not_after_now
+from warehouse_assets.extract.record import TableLoad, TableState
+from warehouse_assets.extract.state import next_batch
+
+#: Tables up to this many rows are read whole each time: that costs under 0.1 s and finds deletes at once.
+WHOLE_ROWS = 20_000
+#: The source's rows are counted each time up to this many (0.1 s for 2.5 million); above, when keys are reconciled.
+COUNTED_ROWS = 10_000_000
+#: Keys of larger tables are compared with the source's when the counts disagree, and after this time anyway.
+RECONCILE_AFTER = timedelta(hours=24)
+
+
+class _ReadWholeError(Exception):
+    """An incremental reading cannot be right, the table has to be read whole; says why."""
+
+
+def is_read_whole(job: Job, state: TableState | None) -> bool:
+    """Tell whether the table is read whole for what is known before the reading."""
+    if job.options.full_refresh or state is None or not job.has_cursor or state.watermark is None:
+        return True
+    return state.contract_hash != job.contract_hash or state.rows_raw + state.rows_quarantined <= WHOLE_ROWS
+
+
+def load_again(job: Job, state: TableState | None) -> bool:
+    """Read what has changed, or all where that cannot be told; return whether raw changed.
+
+    Raises:
+        UserError: the source is unexpectedly empty, or the figures do not agree.
+    """
+    before = replace(job.load)
+    whole = is_read_whole(job, state) or rules.DUPLICATE_KEY in quarantine.rules_broken(job.warehouse, job.table, state)
+    if not whole and state is not None:
+        if state.rows_raw <= COUNTED_ROWS:
+            job.start_counting()
+        try:
+            with job.warehouse.transaction():
+                return _apply(job, state, since=state.watermark)
+        except _ReadWholeError as why:
+            _restore(job.load, before)
+            job.load.warnings.append(f"{job.table.name} was read whole: {why}")
+    with job.warehouse.transaction():
+        return _apply(job, state, since=None)
+
+
+def _restore(load: TableLoad, before: TableLoad) -> None:
+    for field in fields(before):
+        setattr(load, field.name, getattr(before, field.name))
+
+
+def _apply(job: Job, state: TableState | None, since: str | None) -> bool:
+    """Read the source from ``since`` on (whole if None), judge, merge, reconcile; return whether raw changed."""
+    table, warehouse, load = job.table, job.warehouse, job.load
+    is_whole = since is None
+    load.rows_raw = state.rows_raw if state else merge.count_live(warehouse, table)
+    load.rows_quarantined = state.rows_quarantined if state else quarantine.count(warehouse, table)
+    warehouse.execute("truncate pg_temp.extract_changed, pg_temp.extract_rejected")
+    merge.create_staging(warehouse, table)
+    copied = job.session.copy_rows(table, warehouse, names.STAGING, since, job.on_rows)
+    load.rows_rejected = rules.note_rejects(warehouse, table, job.session.rejects(table))
+    load.rows_extracted = copied.rows + load.rows_rejected
+    load.bytes, load.watermark_from = copied.bytes, since
+    if is_whole and load.rows_extracted == 0:
+        allow_empty(job, load.rows_raw)
+    load.watermark_to = _watermark(job, state, is_whole)
+    removed = _judge(job, is_whole)
+    difference = merge.compare(warehouse, table, job.calendar)
+    if difference.rows:
+        merge.write(warehouse, table, job.batch())
+    load.rows_inserted = difference.inserted
+    load.rows_updated = difference.updated + difference.revived
+    load.rows_unchanged = load.rows_extracted - load.rows_rejected - difference.rows
+    load.rows_raw += difference.inserted + difference.revived - removed
+    if removed:
+        job.batch()
+    _synchronize_quarantine(job, is_whole)
+    _reconcile(job, state, is_whole)
+    _release_repeats(job)
+    load.latest_day = state.latest_day if state else None
+    if not (load.rows_inserted or load.rows_updated or load.rows_deleted or removed):
+        return False
+    days = merge.changed_days(warehouse) | days_through(warehouse, job.contract, table, job.calendar.time_zone)
+    load.dirty_days = record.write_dirty_days(warehouse, table, job.batch(), days)
+    load.latest_day = merge.latest_day(warehouse, table, job.calendar, load.latest_day)
+    return True
+
+
+def _watermark(job: Job, state: TableState | None, is_whole: bool) -> str | None:
+    """The highest cursor staged, not after the source's now.
+
+    Raises:
+        _ReadWholeError: an incremental reading does not find the row that set the watermark, or one later: it was
+            deleted, or the source's clock has run backwards, and changed rows may stand before the watermark.
+    """
+    table = job.table
+    if table.cursor is None or not job.has_cursor:
+        return None
+    before = state.watermark if state else None
+    row = job.warehouse.execute(
+        sql.SQL("select max({0})::text, max({0}) < {1}::{2} from {3}").format(
+            sql.Identifier(table.cursor),
+            sql.Literal(before),
+            names.type_of(table.column(table.cursor)),
+            names.STAGING,
+        )
+    ).fetchone()
+    highest, is_behind = row if row else (None, None)
+    if not is_whole and (highest is None or is_behind):
+        raise _ReadWholeError(
+            f"its latest {table.cursor} was {before} and is now {highest or 'not there'} "
+            "(the latest row was deleted, or the source's clock ran backwards)"
+        )
+    return not_after_now(job, highest)
+
+
+def _judge(job: Job, is_whole: bool) -> int:
+    """Set aside the staged rows that break rules, and take their like out of raw; return the rows taken out.
+
+    Raises:
+        _ReadWholeError: two rows of a part share a key; which is the latest can only be told from all.
+    """
+    table, warehouse, load = job.table, job.warehouse, job.load
+    load.rows_rejected += rules.apply_rules(warehouse, table, names.STAGING)
+    if merge.has_duplicate_keys(warehouse, table):
+        if not is_whole:
+            raise _ReadWholeError("two of its rows share a key")
+        load.rows_rejected += rules.reject_duplicate_keys(warehouse, table, names.STAGING)
+    removed = merge.remove_rejected(warehouse, table, job.calendar) if load.rows_rejected else 0
+    if repeats := rules.apply_unique_rules(warehouse, table, names.STAGING, against_raw=True):
+        load.rows_rejected += repeats
+        removed += merge.remove_rejected(warehouse, table, job.calendar)
+    return removed
+
+
+def _synchronize_quarantine(job: Job, is_whole: bool) -> None:
+    load = job.load
+    if not load.rows_quarantined and not load.rows_rejected:
+        return
+    number = load.batch_id or next_batch(job.warehouse)
+    is_complete = is_whole and job.table.delete_policy == "reconcile"
+    taken_in, let_go = quarantine.synchronize(job.warehouse, job.table, number, is_complete=is_complete)
+    load.rows_quarantined += taken_in - let_go
+    if taken_in or let_go:
+        load.batch_id = number
+
+
+def _reconcile(job: Job, state: TableState | None, is_whole: bool) -> None:
+    """Mark rows deleted in the source, let go of their like in quarantine, and see that the figures agree.
+
+    Raises:
+        UserError: they do not, after the source was read whole.
+        _ReadWholeError: they do not, after a part was read.
+    """
+    table, warehouse, load = job.table, job.warehouse, job.load
+    if table.delete_policy == "keep":
+        counted = job.counted()
+        if not is_whole and counted is not None and counted > load.rows_raw + load.rows_quarantined:
+            raise _ReadWholeError("the source has more rows than raw and quarantine")
+        load.is_reconciled = is_whole
+        return
+    if not is_whole and not _is_due(job, state):
+        return
+    keys, source_rows = (names.STAGING, load.rows_extracted) if is_whole else _read_keys(job)
+    number = load.batch_id or next_batch(warehouse)
+    load.rows_deleted = merge.mark_deleted(warehouse, table, job.calendar, keys, number)
+    if load.rows_deleted:
+        load.batch_id = number
+    load.rows_raw = merge.count_live(warehouse, table)
+    load.rows_quarantined = quarantine.count(warehouse, table)
+    load.is_reconciled = True
+    if is_whole:
+        expect_identity(table, source_rows, load.rows_raw + load.rows_quarantined)
+    elif source_rows != load.rows_raw + load.rows_quarantined:
+        raise _ReadWholeError(
+            f"the figures did not agree (source {source_rows}, raw {load.rows_raw}, quarantine {load.rows_quarantined})"
+        )
+
+
+def _read_keys(job: Job) -> tuple[sql.Identifier, int]:
+    """Copy the source's keys and let go of quarantined rows that are gone; return the keys' table and their number."""
+    table, warehouse, load = job.table, job.warehouse, job.load
+    warehouse.execute(sql.SQL("drop table if exists {}").format(names.SOURCE_KEYS))
+    warehouse.execute(
+        sql.SQL("create temporary table extract_source_keys ({}) on commit drop").format(
+            names.definitions(table, table.primary_key)
+        )
+    )
+    copied = job.session.copy_keys(table, warehouse, names.SOURCE_KEYS)
+    load.bytes += copied.bytes
+    if copied.rows == 0:
+        allow_empty(job, load.rows_raw)
+    if quarantine.release_absent(warehouse, table):
+        job.batch()
+    return names.SOURCE_KEYS, copied.rows
+
+
+def _is_due(job: Job, state: TableState | None) -> bool:
+    """Whether the keys have to be compared: asked for, long ago, or the source's count is another one."""
+    if job.options.reconcile or state is None or state.reconciled_at is None:
+        return True
+    if job.snapshot.now - state.reconciled_at > RECONCILE_AFTER:
+        return True
+    counted = job.counted()
+    return counted is not None and counted != job.load.rows_raw + job.load.rows_quarantined
+
+
+def _release_repeats(job: Job) -> None:
+    """Let rows out of quarantine that repeated a row which has since changed or gone."""
+    table, warehouse, load = job.table, job.warehouse, job.load
+    if not any(rule.unique for rule in table.rules) or not load.rows_quarantined or load.batch_id is None:
+        return
+    if not quarantine.stage_repeats(warehouse, table):
+        return
+    warehouse.execute("truncate pg_temp.extract_rejected")
+    rules.apply_rules(warehouse, table, names.STAGING)
+    rules.apply_unique_rules(warehouse, table, names.STAGING, against_raw=True)
+    # what the first pass noted is written; it stays for its days only
+    warehouse.execute("update pg_temp.extract_changed set row_id = null, target_id = null where row_id is not null")
+    difference = merge.compare(warehouse, table, job.calendar)
+    if difference.rows:
+        merge.write(warehouse, table, job.batch())
+    released = quarantine.release_staged(warehouse, table)
+    load.rows_quarantined -= released
+    load.rows_raw += difference.inserted + difference.revived
+    load.rows_extracted += released
+    load.rows_inserted += difference.inserted
+    load.rows_updated += released - difference.inserted

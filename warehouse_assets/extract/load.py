@@ -1,0 +1,289 @@
+"""The tables of one system, extracted side by side on threads out of one snapshot of the source.
+
+COPY releases the interpreter's lock, so threads do. What happens to one table is in ``table``.
+"""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import psycopg
+
+from warehouse_assets.database.connections import Databases, connect, redact
+from warehouse_assets.errors import UserError
+from warehouse_assets.extract import ddl, record, rules
+from warehouse_assets.extract.job import Job, OnTable, Options
+from warehouse_assets.extract.merge import Calendar
+from warehouse_assets.extract.record import TableLoad
+from warehouse_assets.extract.source import Session, Snapshot, open_snapshot
+from warehouse_assets.extract.table import extract_table
+from warehouse_assets.settings import Settings
+from warehouse_assets.source.contract import Contract, Table, load_contract
+from warehouse_assets.source.profiles import Profile
+
+MAX_THREADS = 3
+_APPLICATION = "warehouse extract"
+
+
+class ExtractionError(UserError):
+    """Some tables of a system could not be extracted.
+
+    ``loads`` holds all tables, the failed ones with their ``error``; ``is_transient`` tells whether each of the
+    failures was a broken connection, so that trying again may help.
+    """
+
+    def __init__(self, message: str, loads: list[TableLoad], is_transient: bool):
+        super().__init__(message)
+        self.loads = loads
+        self.is_transient = is_transient
+
+
+@dataclass
+class _Work:
+    """What the threads share."""
+
+    contract: Contract
+    profile: Profile
+    snapshot: Snapshot
+    warehouse_url: str
+    calendar: Calendar
+    options: Options
+    run_id: str | None
+    on_table: OnTable | None
+    counter: Executor
+    waiting: "queue.SimpleQueue[Table]"
+    done: list[TableLoad] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+    connections: set[psycopg.Connection] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    is_stopped: bool = False
+
+    def job(self, table: Table, warehouse: psycopg.Connection, session: Session) -> Job:
+        """The extraction of one table."""
+        select = self.profile.select(table.name) if table.name in self.profile.tables else ""
+        return Job(
+            contract=self.contract,
+            table=table,
+            profile=self.profile,
+            snapshot=self.snapshot,
+            session=session,
+            warehouse=warehouse,
+            calendar=self.calendar,
+            options=self.options,
+            load=TableLoad(
+                table=table.name,
+                system=table.system,
+                profile=self.profile.name,
+                started_at=datetime.now(UTC),
+                run_id=self.run_id,
+            ),
+            contract_hash=ddl.contract_hash(table, select, self.calendar.time_zone),
+            counter=self.counter,
+            on_table=self.on_table,
+        )
+
+    def stop(self) -> None:
+        """Cancel what the threads are doing; their transactions roll back."""
+        with self.lock:
+            self.is_stopped = True
+            for connection in self.connections:
+                with contextlib.suppress(psycopg.Error):
+                    connection.cancel_safe(timeout=5)
+
+
+def extract_system(
+    databases: Databases,
+    settings: Settings,
+    profile: Profile,
+    system: str,
+    *,
+    tables: Sequence[str] | None = None,
+    contract: Contract | None = None,
+    run_id: str | None = None,
+    options: Options | None = None,
+    on_table: OnTable | None = None,
+) -> list[TableLoad]:
+    """Bring the raw tables of a system in step with the source; each in a transaction of its own.
+
+    A second extraction of the same system waits until the first has ended, and then reads the source as it is then.
+
+    Args:
+        databases: the URLs in force; the warehouse must have been migrated.
+        settings: time zone and number of threads.
+        profile: where the rows come from.
+        system: a system of the contract.
+        tables: names of its tables; None for all.
+        contract: the contract; None for this installation's.
+        run_id: stands in the job log.
+        options: full refresh, reconciliation.
+        on_table: called with a table's name and the rows copied so far, on the table's thread.
+
+    Returns:
+        One load per table, in the contract's order.
+
+    Raises:
+        ExtractionError: a table failed; the others were extracted all the same.
+        UserError: the source or the warehouse cannot be reached, or nothing of the name is contracted.
+    """
+    contract = load_contract() if contract is None else contract
+    options = Options() if options is None else options
+    chosen = _chosen(contract, system, tables)
+    with (
+        _system_locked(databases.warehouse, system, settings.time_zone, options),
+        open_snapshot(profile, databases.operational) as snapshot,
+        ThreadPoolExecutor(1, thread_name_prefix="count") as counter,
+    ):
+        sizes = {table.name: snapshot.estimated_rows(table) for table in chosen if table.name in profile.tables}
+        waiting: queue.SimpleQueue[Table] = queue.SimpleQueue()
+        for table in sorted(chosen, key=lambda table: -sizes.get(table.name, -1.0)):
+            waiting.put(table)
+        work = _Work(
+            contract=contract,
+            profile=profile,
+            snapshot=snapshot,
+            warehouse_url=databases.warehouse,
+            calendar=Calendar(snapshot.now.astimezone(ZoneInfo(settings.time_zone)).date(), settings.time_zone),
+            options=options,
+            run_id=run_id,
+            on_table=on_table,
+            counter=counter,
+            waiting=waiting,
+        )
+        _run_threads(work, min(settings.threads, MAX_THREADS, len(chosen)))
+    return _outcome(work, chosen)
+
+
+def _chosen(contract: Contract, system: str, tables: Sequence[str] | None) -> tuple[Table, ...]:
+    all_tables = contract.tables_of(system)
+    if not all_tables:
+        raise UserError(f"There is no system {system!r} in the contract; it has {', '.join(contract.systems)}.")
+    if tables is None:
+        return all_tables
+    for name in tables:
+        if contract.table(name).system != system:
+            raise UserError(f"Table {name} is of system {contract.table(name).system}, not of {system}.")
+    return tuple(table for table in all_tables if table.name in tables)
+
+
+@contextlib.contextmanager
+def _system_locked(url: str, system: str, time_zone: str, options: Options) -> Iterator[None]:
+    """Hold the right to extract a system: only then may the source's snapshot be taken.
+
+    With a snapshot older than another extraction's, rows would go back to what they were. The server frees the lock
+    when this process dies.
+    """
+    with contextlib.closing(connect(url, application_name=f"{_APPLICATION} {system}", autocommit=True)) as connection:
+        connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (f"extract.system.{system}",))
+        _settle_time_zone(connection, time_zone, options)
+        yield
+
+
+def _settle_time_zone(connection: psycopg.Connection, time_zone: str, options: Options) -> None:
+    """Store the company's time zone the first time; afterwards only a full refresh may bring another."""
+    connection.execute(
+        "insert into etl.setting (key, value) values ('time_zone', %s) on conflict (key) do nothing", (time_zone,)
+    )
+    if options.full_refresh:
+        connection.execute("update etl.setting set value = %s where key = 'time_zone'", (time_zone,))
+    row = connection.execute("select value from etl.setting where key = 'time_zone'").fetchone()
+    if row is not None and row[0] != time_zone:
+        raise UserError(
+            f"This warehouse's business days are of time zone {row[0]}, WAREHOUSE_TIME_ZONE is {time_zone}: "
+            "set it back, or run with --full-refresh to date everything anew."
+        )
+
+
+def _run_threads(work: _Work, number: int) -> None:
+    with ThreadPoolExecutor(max(number, 1), thread_name_prefix="extract") as pool:
+        try:
+            for future in [pool.submit(_work_off, work) for _ in range(max(number, 1))]:
+                future.result()
+        except BaseException:
+            work.stop()
+            raise
+
+
+def _connected(work: _Work) -> psycopg.Connection:
+    return connect(work.warehouse_url, application_name=_APPLICATION, autocommit=True)
+
+
+def _work_off(work: _Work) -> None:
+    """Extract waiting tables until none is left, on one pair of connections; a failure costs the pair."""
+    while not work.is_stopped and not work.waiting.empty():
+        with (
+            contextlib.closing(_connected(work)) as warehouse,
+            work.snapshot.session() as session,
+        ):
+            with work.lock:
+                work.connections.add(warehouse)
+            try:
+                rules.prepare(warehouse)
+                _extract_waiting(work, warehouse, session)
+            finally:
+                with work.lock:
+                    work.connections.discard(warehouse)
+
+
+def _extract_waiting(work: _Work, warehouse: psycopg.Connection, session: Session) -> None:
+    while not work.is_stopped:
+        try:
+            table = work.waiting.get_nowait()
+        except queue.Empty:
+            return
+        job = work.job(table, warehouse, session)
+        try:
+            load = extract_table(job)
+        except (UserError, psycopg.Error) as error:
+            with work.lock:
+                work.done.append(_failed(work, job.load, error))
+                work.errors.append(error)
+            return
+        with work.lock:
+            work.done.append(load)
+
+
+def _failed(work: _Work, attempted: TableLoad, error: Exception) -> TableLoad:
+    """The load of a failed table, written to the job log where the warehouse still answers."""
+    load = TableLoad(
+        table=attempted.table,
+        system=attempted.system,
+        profile=attempted.profile,
+        started_at=attempted.started_at,
+        run_id=attempted.run_id,
+        status="failed",
+        seconds=(datetime.now(UTC) - attempted.started_at).total_seconds(),
+        error=redact(" ".join(str(error).split())),
+    )
+    with (
+        contextlib.suppress(UserError, psycopg.Error),
+        contextlib.closing(_connected(work)) as connection,
+    ):
+        load.job_log_id = record.write_log(connection, load)
+    return load
+
+
+def _is_transient(error: Exception) -> bool:
+    cause = error.__cause__ if isinstance(error, UserError) else error
+    return isinstance(cause, psycopg.OperationalError) and not isinstance(
+        cause, psycopg.errors.DiskFull | psycopg.errors.QueryCanceled
+    )
+
+
+def _outcome(work: _Work, chosen: Sequence[Table]) -> list[TableLoad]:
+    order = {table.name: position for position, table in enumerate(chosen)}
+    loads = sorted(work.done, key=lambda load: order[load.table])
+    failed = [load for load in loads if load.status == "failed"]
+    if failed:
+        first = "; ".join(f"{load.table}: {load.error}" for load in failed) if failed[1:] else failed[0].error
+        others = f" The other {len(loads) - len(failed)} tables were extracted." if len(failed) < len(loads) else ""
+        raise ExtractionError(
+            f"{', '.join(load.table for load in failed)} could not be extracted: {first}{others}",
+            loads,
+            all(_is_transient(error) for error in work.errors),
+        ) from work.errors[0]
+    return loads
