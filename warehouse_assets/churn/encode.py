@@ -91,9 +91,7 @@ def learn_columns(frame: pd.DataFrame) -> tuple[Column, ...]:
     Text that reads as numbers or dates in 95% of its filled cells is taken as such; text and identifiers that differ
     in nearly every row, and columns with a single value, are marked ``ignored`` with the reason in ``why``.
     """
-    return tuple(
-        _learn_column(name, frame.iloc[:, position]) for position, name in enumerate(column_names(frame))
-    )
+    return tuple(_learn_column(name, frame.iloc[:, position]) for position, name in enumerate(column_names(frame)))
 
 
 def read_column(column: Column, series: pd.Series) -> Any:
@@ -250,7 +248,9 @@ def columns_to_json(columns: tuple[Column, ...]) -> list[dict[str, Any]]:
 def columns_from_json(items: list[dict[str, Any]]) -> tuple[Column, ...]:
     """The inverse of `columns_to_json`."""
     lists = ("quantiles", "categories", "shares")
-    return tuple(Column(**{key: tuple(value) if key in lists else value for key, value in item.items()}) for item in items)
+    return tuple(
+        Column(**{key: tuple(value) if key in lists else value for key, value in item.items()}) for item in items
+    )
 
 
 def _learn_column(name: str, series: pd.Series) -> Column:

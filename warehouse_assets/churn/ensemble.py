@@ -6,7 +6,7 @@ Frames in, log-odds and contributions out. What labels, tables and time mean is 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,20 +30,35 @@ HINGE_COLUMNS = 45
 
 @dataclass(frozen=True)
 class FoldModel:
-    """What one fold learned: target means of the wide columns, a LightGBM model per recipe, one linear model."""
+    """What one fold learned: target means of the wide columns, a LightGBM model per recipe, one linear model.
+
+    A recipe that the blend gives no weight has no model.
+    """
 
     means: dict[str, Floats]
-    trees: tuple[TreeModel, ...]
+    trees: tuple[TreeModel | None, ...]
     linear: LinearModel
 
 
 @dataclass(frozen=True)
+class Choice:
+    """What cross validation chose: rounds per LightGBM recipe, the linear penalty, and the blend's weights.
+
+    ``weights`` are per learner (LightGBM recipes, linear, base rate), none negative, sum 1.
+    """
+
+    rounds: tuple[int, ...]
+    penalty: float
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Ensemble:
-    """A fitted, calibrated ensemble. ``weights`` are per learner (LightGBM recipes, linear, base rate), sum 1."""
+    """A fitted, calibrated ensemble; without folds it answers the base rate."""
 
     columns: tuple[encode.Column, ...]
     folds: tuple[FoldModel, ...]
-    weights: tuple[float, ...]
+    choice: Choice
     calibration: Calibration
     base_log_odds: float
     with_hinges: bool
@@ -66,12 +81,12 @@ class Ensemble:
         total = np.zeros(len(frame))
         for fold in self.folds:
             tree, linear = designs.with_means(fold.means)
-            for weight, model in zip(self.weights, fold.trees, strict=False):
-                if weight:
+            for weight, model in zip(self.choice.weights, fold.trees, strict=False):
+                if model:
                     total += weight * model.predict(tree, threads)
-            if self.weights[-2]:
-                total += self.weights[-2] * fold.linear.predict(linear)
-        raw = total / len(self.folds) + self.weights[-1] * self.base_log_odds
+            if self.choice.weights[-2]:
+                total += self.choice.weights[-2] * fold.linear.predict(linear)
+        raw = total / len(self.folds) + self.choice.weights[-1] * self.base_log_odds
         return self.calibration.apply(raw)
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -92,11 +107,11 @@ class Ensemble:
                 tree, linear = designs.with_means(fold.means)
                 parts = [
                     (weight, model.contributions(tree, threads), designs.tree.source)
-                    for weight, model in zip(self.weights, fold.trees, strict=False)
-                    if weight
+                    for weight, model in zip(self.choice.weights, fold.trees, strict=False)
+                    if model
                 ]
-                if self.weights[-2]:
-                    parts.append((self.weights[-2], fold.linear.contributions(linear), designs.linear.source))
+                if self.choice.weights[-2]:
+                    parts.append((self.choice.weights[-2], fold.linear.contributions(linear), designs.linear.source))
                 for weight, values, source in parts:
                     for position, name in enumerate([*source, *designs.codes]):
                         totals[name] = totals[name] + weight / len(self.folds) * values[:, position]
@@ -109,12 +124,12 @@ class Ensemble:
             "folds": [
                 {
                     "means": {name: values.tolist() for name, values in fold.means.items()},
-                    "trees": [model.text for model in fold.trees],
+                    "trees": [model.text if model else None for model in fold.trees],
                     "linear": fold.linear.to_json(),
                 }
                 for fold in self.folds
             ],
-            "weights": list(self.weights),
+            "choice": asdict(self.choice),
             "calibration": self.calibration.to_json(),
             "base_log_odds": self.base_log_odds,
             "with_hinges": self.with_hinges,
@@ -126,7 +141,7 @@ class Ensemble:
         folds = tuple(
             FoldModel(
                 {name: np.asarray(values) for name, values in fold["means"].items()},
-                tuple(TreeModel(text) for text in fold["trees"]),
+                tuple(TreeModel(text) if text else None for text in fold["trees"]),
                 LinearModel.from_json(fold["linear"]),
             )
             for fold in item["folds"]
@@ -134,7 +149,9 @@ class Ensemble:
         return cls(
             encode.columns_from_json(item["columns"]),
             folds,
-            tuple(item["weights"]),
+            Choice(
+                **{key: tuple(value) if isinstance(value, list) else value for key, value in item["choice"].items()}
+            ),
             Calibration.from_json(item["calibration"]),
             item["base_log_odds"],
             item["with_hinges"],
@@ -158,7 +175,7 @@ class _Designs:
 class _FoldFit:
     held: NDArray[np.intp]
     means: dict[str, Floats]
-    trees: list[TreeFit]
+    trees: list[TreeFit | None]
     path: list[LinearModel]
     linear_scores: list[Floats]
 
@@ -207,11 +224,14 @@ def recipes(rows: int, minority: int, seed: int) -> tuple[dict[str, Any], ...]:
     )
 
 
-def fit(frame: pd.DataFrame, label: Floats, groups: Any = None, seed: int = 7) -> Ensemble:
+def fit(
+    frame: pd.DataFrame, label: Floats, groups: Any = None, seed: int = 7, choice: Choice | None = None
+) -> Ensemble:
     """Fit on ``frame`` and 0/1 ``label``, both in the same row order.
 
     Rows of one value in ``groups`` (say, a customer's months) stay in one fold. With a single class, or no usable
-    column, or fewer than two rows of a class the result is the base rate.
+    column, or fewer than two rows of a class the result is the base rate. A ``choice`` made before on like data is
+    kept, which takes a third of the time; else cross validation chooses.
     """
     from threadpoolctl import threadpool_limits
 
@@ -221,12 +241,12 @@ def fit(frame: pd.DataFrame, label: Floats, groups: Any = None, seed: int = 7) -
     with_hinges = sum(column.kind != "ignored" for column in columns) <= HINGE_COLUMNS
     plan = _plan_folds(label, groups, seed)
     if not plan or all(column.kind == "ignored" for column in columns):
-        return Ensemble(columns, (), (0.0, 1.0), Calibration(), base, with_hinges)
+        return Ensemble(columns, (), Choice((), 0.0, (0.0, 1.0)), Calibration(), base, with_hinges)
     threads = Settings.from_env().threads
     designs = _designs(columns, encode.read_frame(columns, frame), with_hinges)
     settings = recipes(len(label), int(min(label.sum(), len(label) - label.sum())), seed)
-
-    penalties = PENALTIES
+    rounds = choice.rounds if choice else (None,) * len(settings)
+    penalties = PENALTIES if choice is None else [p for p in PENALTIES if p >= choice.penalty]
     names = [*designs.tree.names, *designs.codes]
 
     def fit_fold(number: int) -> _FoldFit:
@@ -238,7 +258,12 @@ def fit(frame: pd.DataFrame, label: Floats, groups: Any = None, seed: int = 7) -
             tree_train[:, -len(inner) :] = np.column_stack(inner)
             linear_train[:, -len(inner) :] = np.column_stack(inner)
         validation = (tree[held], label[held])
-        trees = [fit_trees((tree_train, y), validation, names, designs.tree.categorical, s) for s in settings]
+        trees = [
+            None
+            if choice and not choice.weights[index]
+            else fit_trees((tree_train, y), validation, len(names), designs.tree.categorical, setting, rounds[index])
+            for index, setting in enumerate(settings)
+        ]
         sample = _sample(len(train), LINEAR_ROWS, seed)
         path = fit_linear_path(linear_train[sample], y[sample], penalties)
         return _FoldFit(held, fold_means, trees, path, [model.predict(linear[held]) for model in path])
@@ -247,36 +272,44 @@ def fit(frame: pd.DataFrame, label: Floats, groups: Any = None, seed: int = 7) -
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(max_workers=min(threads, len(plan))) as pool:
         fits = list(pool.map(fit_fold, range(len(plan))))
 
-    scores, rounds, penalty = _out_of_fold(fits, label)
-    weights = blend_weights(np.vstack([scores, np.full(len(label), base)]), label)
-    blended = weights[:-1] @ scores + weights[-1] * base
+    chosen_rounds = choice.rounds if choice else _common_rounds(fits)
+    scores, position = _out_of_fold(fits, chosen_rounds, label)
+    if choice is None:
+        weights = blend_weights(np.vstack([scores, np.full(len(label), base)]), label)
+        choice = Choice(chosen_rounds, penalties[position], tuple(float(weight) for weight in weights))
+    blended = np.asarray(choice.weights[:-1]) @ scores + choice.weights[-1] * base
     folds = tuple(
-        FoldModel(fit.means, tuple(t.cut(r) for t, r in zip(fit.trees, rounds, strict=True)), fit.path[penalty])
+        FoldModel(
+            fit.means,
+            tuple(
+                tree.cut(chosen_rounds[index]) if tree and choice.weights[index] else None
+                for index, tree in enumerate(fit.trees)
+            ),
+            fit.path[position],
+        )
         for fit in fits
     )
     calibration = fit_calibration(blended, label, seed)
-    return Ensemble(columns, folds, tuple(float(w) for w in weights), calibration, base, with_hinges)
+    return Ensemble(columns, folds, choice, calibration, base, with_hinges)
 
 
-def _out_of_fold(fits: list[_FoldFit], label: Floats) -> tuple[Floats, list[int], int]:
-    """Each learner's log-odds for rows it has not seen, the rounds of each recipe and the index of the penalty.
+def _out_of_fold(fits: list[_FoldFit], rounds: tuple[int, ...], label: Floats) -> tuple[Floats, int]:
+    """Each learner's log-odds for rows it has not seen, and the position of the best linear model in the paths.
 
     Rounds and penalty are common to all folds, chosen on their mean, so that no fold is tuned to its own rows.
     """
     rows = len(label)
     times = np.bincount(np.concatenate([fit.held for fit in fits]), minlength=rows).astype(float)
     linear = np.zeros((len(fits[0].path), rows))
+    scores = np.zeros((len(rounds) + 1, rows))
     for fit in fits:
         linear[:, fit.held] += np.vstack(fit.linear_scores) / times[fit.held]
-    penalty = int(np.argmin([log_losses(scores, label).mean() for scores in linear]))
-    recipes_count = len(fits[0].trees)
-    rounds = [_common_rounds([fit.trees[index].curve for fit in fits]) for index in range(recipes_count)]
-    scores = np.zeros((recipes_count + 1, rows))
-    for fit in fits:
         for index, tree in enumerate(fit.trees):
-            scores[index, fit.held] += tree.held_out(rounds[index]) / times[fit.held]
-    scores[-1] = linear[penalty]
-    return scores, rounds, penalty
+            if tree:
+                scores[index, fit.held] += tree.held_out(rounds[index]) / times[fit.held]
+    position = int(np.argmin([log_losses(path_scores, label).mean() for path_scores in linear]))
+    scores[-1] = linear[position]
+    return scores, position
 
 
 def blend_weights(scores: Floats, label: Floats, step: float = 0.1) -> Floats:
@@ -285,9 +318,10 @@ def blend_weights(scores: Floats, label: Floats, step: float = 0.1) -> Floats:
 
     learners = len(scores)
     units = round(1.0 / step)
-    grid = np.asarray(
-        [combo for combo in itertools.product(range(units + 1), repeat=learners) if sum(combo) == units]
-    ) / units
+    grid = (
+        np.asarray([combo for combo in itertools.product(range(units + 1), repeat=learners) if sum(combo) == units])
+        / units
+    )
     losses = [float(log_losses(weights @ scores, label).mean()) for weights in grid]
     return np.asarray(grid[int(np.argmin(losses))])
 
@@ -333,9 +367,12 @@ def _fold_means(
     return means, cross_fitted
 
 
-def _common_rounds(curves: list[Floats]) -> int:
-    length = min(len(curve) for curve in curves)
-    return int(np.argmin(np.mean([curve[:length] for curve in curves], axis=0))) + 1
+def _common_rounds(fits: list[_FoldFit]) -> tuple[int, ...]:
+    chosen = []
+    for curves in zip(*([tree.curve for tree in fit.trees if tree] for fit in fits), strict=True):
+        length = min(len(curve) for curve in curves)
+        chosen.append(int(np.argmin(np.mean([curve[:length] for curve in curves], axis=0))) + 1)
+    return tuple(chosen)
 
 
 def _sample(rows: int, limit: int, seed: int) -> Any:

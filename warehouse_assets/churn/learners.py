@@ -65,7 +65,6 @@ class LinearModel:
         base = np.full((len(matrix), 1), self.intercept + float(self.means @ self.coefficients))
         return np.hstack([parts, base])
 
-
     def to_json(self) -> dict[str, Any]:
         """JSON-ready form."""
         return {
@@ -100,28 +99,35 @@ class TreeFit:
 def fit_trees(
     train: tuple[Floats, Floats],
     validation: tuple[Floats, Floats],
-    names: Sequence[str],
+    width: int,
     categorical: Sequence[int],
     parameters: dict[str, Any],
+    rounds: int | None = None,
 ) -> TreeFit:
-    """Boost on ``train`` (matrix, 0/1 label) until the log loss on ``validation`` has not improved for 50 rounds."""
+    """Boost on ``train`` (matrix of ``width`` columns, 0/1 label).
+
+    With ``rounds`` for so many rounds; without, until the log loss on ``validation`` has not improved for 50 rounds.
+    """
     import lightgbm
 
-    safe = [f"f{index}" for index in range(len(names))]  # LightGBM refuses names with JSON's special characters
-    options = {"feature_name": safe, "categorical_feature": list(categorical) or "auto"}
-    data = lightgbm.Dataset(train[0], train[1], params={"verbosity": -1, **parameters}, **options)
-    held = lightgbm.Dataset(validation[0], validation[1], reference=data)
+    data = lightgbm.Dataset(
+        train[0],
+        train[1],
+        feature_name=[f"f{index}" for index in range(width)],
+        categorical_feature=list(categorical),
+        params={"verbosity": -1, **parameters},
+    )
+    options = {"objective": "binary", "metric": "binary_logloss", "verbosity": -1, **parameters}
+    if rounds is not None:
+        return TreeFit(lightgbm.train(options, data, num_boost_round=rounds), np.empty(0), validation[0])
     curves: dict[str, Any] = {}
     booster = lightgbm.train(
-        {"objective": "binary", "metric": "binary_logloss", "verbosity": -1, **parameters},
+        options,
         data,
         num_boost_round=MAX_ROUNDS,
-        valid_sets=[held],
+        valid_sets=[lightgbm.Dataset(validation[0], validation[1], reference=data)],
         valid_names=["held"],
-        callbacks=[
-            lightgbm.early_stopping(PATIENCE, verbose=False),
-            lightgbm.record_evaluation(curves),
-        ],
+        callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False), lightgbm.record_evaluation(curves)],
     )
     return TreeFit(booster, np.asarray(curves["held"]["binary_logloss"]), validation[0])
 

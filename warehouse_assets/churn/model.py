@@ -15,7 +15,23 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-POSITIVE_WORDS = frozenset({"1", "true", "t", "yes", "y", "churn", "churned", "left", "lost", "exited", "attrited customer", "cancelled", "canceled"})
+POSITIVE_WORDS = frozenset(
+    {
+        "1",
+        "true",
+        "t",
+        "yes",
+        "y",
+        "churn",
+        "churned",
+        "left",
+        "lost",
+        "exited",
+        "attrited customer",
+        "cancelled",
+        "canceled",
+    }
+)
 
 
 def fit_predict(train_features: pd.DataFrame, train_label: pd.Series, test_features: pd.DataFrame) -> Floats:
