@@ -1,0 +1,140 @@
+{#- Statement for a hook: tells models which business days a table made by dbt has changed, as extraction does for raw.
+
+    Models that name `source_table` in their `sources` rebuild these days. For state that dirty days of raw cannot tell
+    exactly: an agreement that ends touches all its days there, yet changes only those after its end.
+    `days` is a query of one column, business_date; without rows nothing is registered. -#}
+{% macro register_changed_days(source_table, days) %}
+    with changed as materialized (
+        select distinct business_date from ({{ days }}) as days where isfinite(business_date)
+    ),
+
+    batch as materialized (
+        select nextval('etl.batch_id') as batch_id where exists (select from changed)
+    ),
+
+    remembered as (
+        insert into etl.dirty_day (source_table, batch_id, business_date)
+        select '{{ source_table }}', batch.batch_id, changed.business_date
+        from changed
+        cross join batch
+    ),
+
+    state as (
+        insert into etl.table_state as state (
+            source_table, profile, batch_id, changed_batch_id, extracted_at, changed_at, latest_day
+        )
+        select '{{ source_table }}', 'dbt', batch_id, batch_id, now(), now(), {{ data_clock() }}
+        from batch
+        on conflict (source_table) do update set
+            batch_id = excluded.batch_id,
+            changed_batch_id = excluded.changed_batch_id,
+            extracted_at = excluded.extracted_at,
+            changed_at = excluded.changed_at,
+            latest_day = excluded.latest_day
+    )
+
+    insert into etl.build_ceiling (invocation_id, source_table, batch_id)
+    select '{{ invocation_id }}', '{{ source_table }}', batch_id
+    from batch
+    on conflict (invocation_id, source_table) do update set batch_id = excluded.batch_id
+{% endmacro %}
+
+
+{#- Post-hook of int_data_clock: when the clock moves, the days from the old to the new one have changed. -#}
+{% macro register_clock_days() %}
+    {%- set moved_days -%}
+        select generate_series(
+            least(known.latest_day, clock.clock_day), greatest(known.latest_day, clock.clock_day), interval '1 day'
+        )::date as business_date
+        from {{ this }} as clock
+        left join etl.table_state as known on known.source_table = 'intermediate.int_data_clock'
+        where clock.clock_day is distinct from known.latest_day
+    {%- endset -%}
+    {{ register_changed_days('intermediate.int_data_clock', moved_days) }}
+{% endmacro %}
+
+
+{#- Pre-hook of int_customer__agreement_period: keeps its rows for the comparison after the build. -#}
+{% macro keep_agreement_periods() %}
+    do $keep$
+    begin
+        drop table if exists pg_temp.agreement_period_before;
+        if to_regclass('{{ this.include(database=false) }}') is not null then
+            create temporary table agreement_period_before on commit drop as select * from {{ this }};
+        else
+            create temporary table agreement_period_before (customer_id text) on commit drop;
+        end if;
+    end
+    $keep$
+{% endmacro %}
+
+
+{#- Post-hook of int_customer__agreement_period: the days, up to the data clock, on which some customer's agreements or
+    prices are not what they were. Rows are compared as JSON, so that the columns of the old table may differ. -#}
+{% macro register_agreement_days() %}
+    {%- set changed_days -%}
+        with before as (
+            select to_jsonb(before) as state from pg_temp.agreement_period_before as before
+        ),
+
+        after as (
+            select to_jsonb(after) as state from {{ this }} as after
+        ),
+
+        changed_customer as (
+            select state ->> 'customer_id' as customer_id
+            from (table before except table after) as gone
+            union
+            select state ->> 'customer_id'
+            from (table after except table before) as made
+        ),
+
+        side_day as (
+            select
+                side.is_after,
+                day::date as business_date,
+                case
+                    when day = (side.state ->> 'valid_from')::date then side.state - 'valid_to'
+                    else side.state - '{valid_from,valid_to,previous_mrr_usd,mrr_movement}'::text[]
+                end as state
+            from (
+                select true as is_after, state from after
+                union all
+                select false, state from before
+            ) as side
+            cross join lateral generate_series(
+                (side.state ->> 'valid_from')::timestamp,
+                least((side.state ->> 'valid_to')::date, {{ data_clock() }}),
+                interval '1 day'
+            ) as day
+            where side.state ->> 'customer_id' in (select customer_id from changed_customer)
+        )
+
+        select business_date
+        from side_day
+        group by business_date, state
+        having count(*) filter (where is_after) <> count(*) filter (where not is_after)
+    {%- endset -%}
+    {{ register_changed_days('intermediate.int_customer__agreement_period', changed_days) }}
+{% endmacro %}
+
+
+{#- Pre-hook of a running model: every day from the first one it is about to rebuild has changed, up to the data clock. -#}
+{% macro register_days_from_first() %}
+    {%- set plan = rebuild_plan() if execute else {'kind': 'nothing'} -%}
+    {%- if plan.kind == 'nothing' -%}
+        select 1
+    {%- else -%}
+        {%- set first -%}
+            {%- if plan.kind == 'full' -%}
+                (select min(business_date) from etl.dirty_day where source_table in ({{ "'" ~ model_sources() | join("', '") ~ "'" }}))
+            {%- else -%}
+                date '{{ plan.first }}'
+            {%- endif -%}
+        {%- endset -%}
+        {%- set days -%}
+            select generate_series({{ first }}, {{ data_clock() }}, interval '1 day')::date as business_date
+        {%- endset -%}
+        {{ register_changed_days(this.schema ~ '.' ~ this.identifier, days) }}
+    {%- endif -%}
+{% endmacro %}
