@@ -15,6 +15,7 @@ from warehouse_assets.operate.profile_choice import DEFAULT_PROFILE, remember_pr
 from warehouse_assets.operate.progress import OnProgress, progress
 from warehouse_assets.operate.summary import print_summary
 from warehouse_assets.settings import Settings
+from warehouse_assets.source.profiles import open_profile
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,12 @@ def run_warehouse(settings: Settings, request: RunRequest, console: Console) -> 
         migrate(databases.warehouse)
     wanted = request.profile or settings.profile
     with connect(databases.warehouse, application_name="warehouse run") as connection:
-        known, _ = stored_profile(connection) or (None, {})
-    is_default = (wanted or known or DEFAULT_PROFILE) == DEFAULT_PROFILE
+        known, known_settings = stored_profile(connection) or (None, {})
+    name = wanted or known or DEFAULT_PROFILE
+    is_default = name == DEFAULT_PROFILE
+    if not is_default:
+        # A profile that cannot be opened is refused before this warehouse is bound to it.
+        open_profile(name, {**known_settings, **(request.settings or {})}, databases.operational).close()
     profile, profile_settings = remember_profile(databases, wanted, {} if is_default else request.settings)
     if is_default and settings.source_url is None:
         simulate_if_needed(databases, request, console)
