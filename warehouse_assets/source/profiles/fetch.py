@@ -24,6 +24,9 @@ from warehouse_assets.errors import UserError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 1 << 20
+#: Stands before the hexadecimal digits of a byte that is no text: a code point that is no character of any text.
+BROKEN = "\ufdd0"
+_MARK = "warehouse-mark-broken"
 _FORMATS = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -195,21 +198,38 @@ def gunzip_to(path: Path, target: Path, shown: str) -> None:
         shutil.copyfileobj(source, sink, _CHUNK)
 
 
+def _mark_broken(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(f"{BROKEN}{byte:02x}" for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(_MARK, _mark_broken)
+
+
 class Utf8Reader(io.RawIOBase):
     """The bytes of a file as UTF-8, unpacked and re-encoded as they are read.
 
-    Bytes that are no text in a declared encoding other than UTF-8 become U+FFFD; broken UTF-8 passes unchanged, so
-    that the reader of the format can name its row. ``watch`` sees every block on its way.
+    ``watch`` sees every block on its way. With ``marks_broken`` every byte that is no text in the file's encoding
+    becomes ``BROKEN`` and two hexadecimal digits, and ``has_broken`` is set; without it UTF-8 passes unchanged.
     """
 
-    def __init__(self, raw: BinaryIO, shown: str, encoding: str, watch: Callable[[bytes], None] | None = None) -> None:
+    def __init__(
+        self,
+        raw: BinaryIO,
+        shown: str,
+        encoding: str,
+        watch: Callable[[bytes], None] | None = None,
+        marks_broken: bool = False,
+    ) -> None:
         super().__init__()
+        self.has_broken = False
         self._raw = raw
         self._watch = watch
         self._shown = shown
         self._decoder = None
-        if codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig", "ascii"):
-            self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+        if marks_broken or codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig", "ascii"):
+            self._decoder = codecs.getincrementaldecoder(encoding)(errors=_MARK)
         self._pending = b""
         self._is_at_end = False
 
@@ -233,7 +253,9 @@ class Utf8Reader(io.RawIOBase):
                 ) from error
             self._is_at_end = not block
             if self._decoder is not None:
-                block = self._decoder.decode(block, final=self._is_at_end).encode("utf-8")
+                text = self._decoder.decode(block, final=self._is_at_end)
+                self.has_broken = self.has_broken or BROKEN in text
+                block = text.encode("utf-8")
             if self._watch is not None and block:
                 self._watch(block)
             self._pending = block
@@ -252,7 +274,13 @@ class Utf8Reader(io.RawIOBase):
         super().close()
 
 
-def open_bytes(path: Path, shown: str, encoding: str, watch: Callable[[bytes], None] | None = None) -> Utf8Reader:
-    """The file's bytes as UTF-8, unpacked if it is gzip; ``watch`` sees every block read."""
+def open_bytes(
+    path: Path,
+    shown: str,
+    encoding: str,
+    watch: Callable[[bytes], None] | None = None,
+    marks_broken: bool = False,
+) -> Utf8Reader:
+    """The file's bytes as UTF-8, unpacked if it is gzip; see ``Utf8Reader``."""
     raw = cast("BinaryIO", gzip.GzipFile(path, "rb") if is_gzip(path) else path.open("rb"))
-    return Utf8Reader(raw, shown, encoding, watch)
+    return Utf8Reader(raw, shown, encoding, watch, marks_broken)

@@ -90,7 +90,8 @@ class SpoolWriter:
             self._writer = pq.ParquetWriter(path, schema, compression="lz4")
             self.spooled.parts.append(path)
         files = pa.array([file], pa.string()).take(pa.array([0] * len(lines), pa.int8()))
-        self._writer.write_batch(pa.record_batch([*arrays, files, lines], schema=schema))
+        # a row group per call: the writer would otherwise hold up to a million rows
+        self._writer.write_table(pa.table([*arrays, files, lines], schema=schema))
         self.spooled.rows += len(lines)
 
     def refuse(self, reject: Reject) -> None:

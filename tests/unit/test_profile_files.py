@@ -1,0 +1,509 @@
+"""File profiles: rows of CSV, JSON, XML and Parquet as batches of the contract's types; what does not fit, by line."""
+
+import gzip
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from warehouse_assets.errors import UserError
+from warehouse_assets.source.contract import load_contract
+from warehouse_assets.source.profiles import FilesProfile, Reject, open_profile
+from warehouse_assets.source.profiles.batches import arrow_schema
+from warehouse_assets.source.profiles.spool import column_names
+
+LOADS = "select id as load_id, day as service_date, weight as weight_lb, tipped as tipped_at from loads_file"
+
+Read = tuple[list[dict[str, Any]], list[Reject]]
+
+
+@pytest.fixture
+def profile_of(tmp_path: Path) -> Callable[..., FilesProfile]:
+    """A function that writes a profile over one file source and opens it."""
+
+    def write(
+        content: bytes | str,
+        name: str = "loads.csv",
+        selects: Mapping[str, str] | None = None,
+        source: str = "",
+        extra: str = "",
+        **settings: str,
+    ) -> FilesProfile:
+        folder = tmp_path / "acme"
+        folder.mkdir()
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        (folder / "profile.yml").write_text(
+            f"kind: files\ntime_zone: America/Chicago\n{extra}\nfiles:\n  loads_file:\n    location: {name}\n{source}"
+        )
+        for table, select in (selects or {"loads": LOADS}).items():
+            (folder / f"{table}.sql").write_text(select)
+        profile = open_profile(str(folder), settings)
+        assert isinstance(profile, FilesProfile)
+        return profile
+
+    return write
+
+
+def read(profile: FilesProfile, table: str = "loads") -> Read:
+    with profile.read(load_contract().table(table)) as batches:
+        rows = [row for batch in batches for row in batch.to_pylist()]
+        assert batches.rows == len(rows)
+        return rows, batches.rejects
+
+
+def test_rows_have_the_contract_s_columns_in_order_and_its_types(profile_of: Callable[..., FilesProfile]) -> None:
+    profile = profile_of("id,day,weight,tipped\n7,2024-03-05,1250.5,2024-03-05 10:00:00\n")
+    table = load_contract().table("loads")
+    with profile.read(table) as batches:
+        (batch,) = list(batches)
+    assert batch.schema == arrow_schema(table)
+    assert batch.schema.names == list(table.column_names)
+    assert batch.schema.field("weight_lb").type == pa.decimal128(12, 2)
+    row = batch.to_pylist()[0]
+    assert row["load_id"] == "7"
+    assert row["service_date"] == date(2024, 3, 5)
+    assert row["weight_lb"] == Decimal("1250.50")
+    assert row["tipped_at"] == datetime(2024, 3, 5, 16, tzinfo=UTC)  # 10:00 in Chicago
+    assert row["updated_at"] == datetime(2024, 3, 5, 6, tzinfo=UTC)  # filled: the business day's midnight there
+    assert row["route_id"] is None
+
+
+def test_a_value_that_does_not_fit_is_set_aside_with_file_line_and_row(
+    profile_of: Callable[..., FilesProfile],
+) -> None:
+    profile = profile_of(
+        "id,day,weight,tipped\n"
+        "1,2024-03-05,10,\n"
+        '2,2024-03-05,"11\n",\n'  # a value over two lines; blanks around a number are no harm
+        "3,2024-03-05,heavy,\n"
+        "4,2024-02-30,x,\n"
+        "5,2024-03-05,,\n"
+        "6,2024-03-05,,\n7,2024-03-05,9,\n8,2024-03-06,9,\n"
+    )
+    rows, rejects = read(profile)
+    assert [row["load_id"] for row in rows] == ["1", "2", "5", "6", "7", "8"]
+    first, second = rejects
+    assert (first.rule, first.line, first.column) == ("wrong_type", 5, "weight_lb")
+    assert first.reason == "weight_lb 'heavy' is no numeric(12,2)"
+    assert first.file is not None
+    assert first.file.endswith("acme/loads.csv")
+    assert json.loads(first.raw) == {
+        "load_id": "3", "service_date": "2024-03-05", "weight_lb": "heavy", "tipped_at": None
+    }  # fmt: skip
+    assert (second.line, second.column) == (6, "service_date, weight_lb")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        # what stands in line 3               why it is no row
+        (b"2,2024-03-05", "has 2 values where the header has 4"),
+        (b"2,2024-03-05,1,2,3,4", "has 6 values where the header has 4"),
+        (b"2,2024-03-05,\x00,", "holds a NUL byte in column weight"),
+        (b"\xff\xfe2,2024-03-05,1,", "is no UTF-8 in column id"),
+        (b"\xff\xfe2,2024-03-05", "has 2 values where the header has 4"),
+    ],
+)
+def test_an_unreadable_line_stops_or_goes_to_quarantine(
+    profile_of: Callable[..., FilesProfile], line: bytes, reason: str
+) -> None:
+    text = b"id,day,weight,tipped\n1,2024-03-05,5,\n" + line + b"\n3,2024-03-05,5,\n"
+    profile = profile_of(text)
+    with pytest.raises(UserError, match=r"Line 3 of .*loads\.csv " + reason) as error:
+        read(profile)
+    assert "--set unreadable_rows=quarantine" in str(error.value)
+    kind = open_profile(str(profile.manifest.directory), {"unreadable_rows": "quarantine"})
+    assert isinstance(kind, FilesProfile)
+    rows, rejects = read(kind)
+    assert [row["load_id"] for row in rows] == ["1", "3"]
+    assert [(reject.rule, reject.line) for reject in rejects] == [("unreadable_row", 3)]
+    assert reason in rejects[0].reason
+    assert "\x00" not in rejects[0].raw
+
+
+def test_lines_are_right_after_blank_lines_long_values_and_refused_lines(
+    profile_of: Callable[..., FilesProfile],
+) -> None:
+    body = "".join(f"{number},2024-03-05," + ('"1\n",\n' if number % 3 == 0 else "1,\n") for number in range(1, 2000))
+    profile = profile_of(
+        "id,day,weight,tipped\n" + body + "\nshort,line\nodd,2024-03-05,x,\n", extra="unreadable_rows: quarantine"
+    )
+    _, rejects = read(profile)
+    lines = 1 + 1999 + 666
+    assert [(reject.rule, reject.line) for reject in rejects] == [
+        ("unreadable_row", lines + 2),
+        ("wrong_type", lines + 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        # the file                                                                    what the reader is told
+        ('id,day,weight,tipped\n1,2024-03-05,"5,\n2,2024-03-05,5,\n', "Line 2 .* opens a quote that is never closed"),
+        (
+            'id,day,weight,tipped\n1,2024-03-05,5,\n2,2024-03-05,5,"x\n3,2024-03-05,5,\n',
+            "Line 3 .* opens a quote that is never closed",
+        ),
+        ('id,day,weight,tipped\n1,2024-03-05,5,\n"2"3,2024-03-05,5,\n', "Line 3 .* has text after a closing quote"),
+        ("", "is empty"),
+        ("\n\n", "names no columns"),
+        ("id,day,weight\n1,2024-03-05,5\n", "loads.sql is refused by DuckDB .*tipped"),
+        (
+            "id,day,weight,tipped\n" + "".join(f"{n},2024-03-05,{n} lb,\n" for n in range(30)),
+            r"30 of 30 values of loads.weight_lb are no numeric\(12,2\) \(such as '0 lb'\)",
+        ),
+    ],
+)
+def test_a_file_that_is_not_what_it_says_ends_in_one_sentence(
+    profile_of: Callable[..., FilesProfile], text: str, sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence) as error:
+        read(profile_of(text))
+    assert "\n" not in str(error.value)
+
+
+def test_inches_in_plain_text_are_no_quotes(profile_of: Callable[..., FilesProfile]) -> None:
+    rows, rejects = read(profile_of('id,day,weight,tipped\n12" pipe,2024-03-05,5,\n6" x 8",2024-03-05,5,\n'))
+    assert [row["load_id"] for row in rows] == ['12" pipe', '6" x 8"']
+    assert not rejects
+
+
+def test_a_header_without_rows_gives_none(profile_of: Callable[..., FilesProfile]) -> None:
+    assert read(profile_of("id,day,weight,tipped")) == ([], [])
+
+
+def test_encoding_delimiter_header_skip_and_nulls_can_be_stated(profile_of: Callable[..., FilesProfile]) -> None:
+    text = "Export of 5 March\n1;Bär;05.03.2024;n/a\n2;Åse;05.03.2024;12,5\n".encode("latin-1")
+    profile = profile_of(
+        text,
+        name="loads.txt",
+        source='    encoding: latin-1\n    delimiter: ";"\n    skip_lines: 1\n'
+        "    header: [id, type, day, weight]\n    nulls: [n/a]\n",
+        selects={
+            "loads": "select id as load_id, type as load_type, strptime(day, '%d.%m.%Y') as service_date, "
+            "replace(weight, ',', '.') as weight_lb from loads_file"
+        },
+    )
+    rows, rejects = read(profile)
+    assert [(r["load_type"], r["service_date"], r["weight_lb"]) for r in rows] == [
+        ("Bär", date(2024, 3, 5), None),
+        ("Åse", date(2024, 3, 5), Decimal("12.50")),
+    ]
+    assert not rejects
+
+
+def test_gzip_and_globs_and_files_with_other_columns(profile_of: Callable[..., FilesProfile]) -> None:
+    profile = profile_of(
+        gzip.compress(b"id,day,weight,tipped\n1,2024-03-05,5,\n"),
+        name="loads-1.csv.gz",
+        source="    optional_columns: [route]\n",
+        selects={"loads": "select id as load_id, day as service_date, route as route_id from loads_file"},
+    )
+    folder = profile.manifest.directory
+    manifest = folder / "profile.yml"
+    manifest.write_text(manifest.read_text().replace("loads-1.csv.gz", '"loads-*"'))
+    (folder / "loads-2.csv").write_text("DAY;Route;ID\n2024-03-06;R9;2\n")
+    again = open_profile(str(folder), {})
+    assert isinstance(again, FilesProfile)
+    rows, _ = read(again)
+    assert [(row["load_id"], row["route_id"]) for row in rows] == [("1", None), ("2", "R9")]
+
+
+JSON_ROWS = [
+    {"id": 1, "day": "2024-03-05", "weight": 12.5, "tipped": None, "site": {"name": "North"}},
+    {"id": "2", "day": "2024-03-06", "weight": "13", "tipped": "2024-03-06T10:00:00Z", "isLate": True},
+]
+JSON_SELECT = {
+    "loads": "select id as load_id, day as service_date, weight as weight_lb, tipped as tipped_at, "
+    "(site ->> '$.name') as disposal_site_id, is_late as load_type from loads_file"
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "source"),
+    [
+        # file         what it holds                                                        rows:
+        ("a.json", json.dumps(JSON_ROWS), ""),
+        ("a.json", json.dumps(JSON_ROWS, indent=4), ""),
+        ("a.ndjson", "\n".join(json.dumps(row) for row in JSON_ROWS), ""),
+        ("a.jsonl", "\ufeff" + "\n\n".join(json.dumps(row) for row in JSON_ROWS) + "\n\n", ""),
+        ("a.json", json.dumps({"meta": 1, "data": {"items": JSON_ROWS}}), "    rows: data.items\n"),
+    ],
+)
+def test_json_in_every_usual_shape(profile_of: Callable[..., FilesProfile], name: str, text: str, source: str) -> None:
+    rows, rejects = read(profile_of(text, name=name, source=source, selects=JSON_SELECT))
+    assert [(r["load_id"], r["weight_lb"], r["disposal_site_id"], r["load_type"]) for r in rows] == [
+        ("1", Decimal("12.50"), "North", None),
+        ("2", Decimal("13.00"), None, "true"),
+    ]
+    assert rows[1]["tipped_at"] == datetime(2024, 3, 6, 10, tzinfo=UTC)
+    assert not rejects
+
+
+def test_a_long_json_array_is_read_across_blocks_with_its_lines(profile_of: Callable[..., FilesProfile]) -> None:
+    # Regression: a character of several bytes on the edge of a block must not be taken for broken UTF-8.
+    items = [
+        {"id": n, "day": "2024-03-05", "weight": "x" if n == 29_999 else n, "note": "é☃🚛" * 20} for n in range(30_000)
+    ]
+    text = "[\n" + ",\n".join(json.dumps(item, ensure_ascii=False) for item in items) + "\n]\n"
+    assert len(text.encode()) > 5 << 20
+    profile = profile_of(
+        text,
+        name="a.json",
+        selects={"loads": "select id as load_id, day as service_date, weight as weight_lb from loads_file"},
+    )
+    rows, rejects = read(profile)
+    assert len(rows) == 29_999
+    assert [(reject.line, reject.column) for reject in rejects] == [(30_001, "weight_lb")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        # file            what it holds                            what the reader is told
+        ("a.json", b"", "is empty"),
+        ("a.json", b'[{"id": 1},\n {"id": 2]', r"Line 2 of .*a\.json is no valid JSON"),
+        ("a.json", b'[{"id": 1}\n {"id": 2}]', r"Line 2 of .*a\.json is no valid JSON \(after an array's element"),
+        ("a.json", b'{"id": 1,\n "day": }', r"Line 2 of .*a\.json is no valid JSON"),
+        ("a.json", b'[{"id": 1},\n{"id": "\xff"}]', r"Line 2 of .*a\.json is no UTF-8"),
+        ("a.json", b"[1, 2]", r"Line 1 of .*a\.json is no JSON object"),
+        ("a.json", b'[{"id": NaN}]', "NaN is no JSON value"),
+        ("a.ndjson", b'{"id": "1"}\n{"id": }\n', r"Line 2 of .*a\.ndjson is no valid JSON"),
+        ("a.ndjson", b'{"id": "1"}\n{"id": "\\u0000"}\n', "Line 2 .*NUL character"),
+    ],
+)
+def test_broken_json_ends_in_one_sentence(
+    profile_of: Callable[..., FilesProfile], name: str, text: bytes, sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        read(profile_of(text, name=name, selects=JSON_SELECT))
+
+
+def test_a_broken_line_of_json_lines_can_go_to_quarantine(profile_of: Callable[..., FilesProfile]) -> None:
+    profile = profile_of(
+        '{"id": "1", "day": "2024-03-05"}\n{"id": \n{"id": "3", "day": "2024-03-05"}\n',
+        name="a.ndjson",
+        selects={"loads": "select id as load_id, day as service_date from loads_file"},
+        unreadable_rows="quarantine",
+    )
+    rows, rejects = read(profile)
+    assert [row["load_id"] for row in rows] == ["1", "3"]
+    assert [(reject.line, reject.raw) for reject in rejects] == [(2, '{"id":')]
+
+
+XML = """<?xml version="1.0" encoding="{encoding}"?>
+<a:export xmlns:a="urn:x"><head><load>no row</load></head>
+<a:loads>
+  <load number="1" xsi:nil="false" xmlns:xsi="urn:y">
+    <day>2024-03-05</day><weight unit="lb"> 12.5 </weight><site><name>Süd</name></site><note>a</note><note>b</note>
+  </load>
+  <load number="2"><day>2024-03-06</day><weight/></load>
+</a:loads></a:export>
+"""
+XML_SELECT = {
+    "loads": "select number as load_id, day as service_date, weight as weight_lb, site_name as disposal_site_id, "
+    "note as load_type, weight_unit as waste_stream from loads_file"
+}
+
+
+@pytest.mark.parametrize("rows", [".//loads/load", "/export/loads/load", "loads/load"])
+@pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1", "utf-16"])
+def test_xml_elements_become_rows(profile_of: Callable[..., FilesProfile], rows: str, encoding: str) -> None:
+    text = XML.format(encoding=encoding).encode(encoding)
+    found, _ = read(profile_of(text, name="a.xml", source=f"    rows: {rows}\n", selects=XML_SELECT))
+    keys = ("load_id", "weight_lb", "disposal_site_id", "load_type", "waste_stream")
+    assert [tuple(row[key] for key in keys) for row in found] == [
+        ("1", Decimal("12.50"), "Süd", '["a","b"]', "lb"),
+        ("2", None, None, None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "sentence"),
+    [
+        # the file                             rows:                  what the reader is told
+        ("<a><load/></a>", "", "add rows: .//NAME"),
+        ("<a><b/></a>", "    rows: .//load\n", r"no element at rows: .//load \(the root is <a>\)"),
+        ("<a>\n<load></a>", "    rows: .//load\n", r"Line 2 of .* is not well-formed XML \(mismatched tag\)"),
+        (
+            '<!DOCTYPE a [<!ENTITY b "ha"><!ENTITY c "&b;&b;">]><a><load>&c;</load></a>',
+            "    rows: .//load\n",
+            "declares a document type",
+        ),
+    ],
+)
+def test_broken_or_dangerous_xml_is_refused(
+    profile_of: Callable[..., FilesProfile], text: str, source: str, sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        read(profile_of(text, name="a.xml", source=source, selects=XML_SELECT))
+
+
+def test_parquet_keeps_its_types(profile_of: Callable[..., FilesProfile], tmp_path: Path) -> None:
+    path = tmp_path / "source.parquet"
+    columns = {
+        "Load ID": pa.array([1, 2, 3], pa.int64()),
+        "Day": pa.array([date(2024, 3, 5)] * 3),
+        "Weight": pa.array([1.5, None, float("nan")]),
+        "Tipped": pa.array([datetime(2024, 3, 5, 10)] * 3, pa.timestamp("us")),
+    }
+    pq.write_table(pa.table(columns), path)
+    profile = profile_of(
+        path.read_bytes(),
+        name="a.parquet",
+        selects={
+            "loads": "select load_id, day as service_date, weight as weight_lb, tipped as tipped_at from loads_file"
+        },
+    )
+    rows, rejects = read(profile)
+    assert [(row["load_id"], row["weight_lb"]) for row in rows] == [("1", Decimal("1.50")), ("2", None)]
+    assert rows[0]["tipped_at"] == datetime(2024, 3, 5, 16, tzinfo=UTC)
+    assert [(reject.line, reject.column) for reject in rejects] == [(3, "weight_lb")]
+
+
+def test_a_broken_parquet_file_is_named(profile_of: Callable[..., FilesProfile]) -> None:
+    with pytest.raises(UserError, match=r"a\.parquet is no readable Parquet file"):
+        read(profile_of(b"PAR1 not really", name="a.parquet"))
+
+
+def test_a_cut_off_gzip_file_is_named(profile_of: Callable[..., FilesProfile]) -> None:
+    whole = gzip.compress(b"id,day,weight,tipped\n" + b"".join(b"%d,2024-03-05,5,\n" % n for n in range(9999)))
+    with pytest.raises(UserError, match=r"loads\.csv\.gz is a broken or cut-off gzip file"):
+        read(profile_of(whole[:-200], name="loads.csv.gz"))
+
+
+def test_helpers_make_keys_dates_and_numbers(profile_of: Callable[..., FilesProfile]) -> None:
+    profile = profile_of(
+        "site,day,weight,tipped\n"
+        'A,3/5/2024,"$1,250.50",03/05/2024 02:30:00 PM\n'
+        'A,3/5/2024,"$1,250.50",03/05/2024 02:30:00 PM\n'
+        "b  c,3/5/2024,(12),\n"
+        "A,3/5/2024,3,\n",
+        selects={
+            "loads": """-- four loads
+            select
+                unique_row_key([site, day, weight, tipped], _file, _line) as load_id,
+                title_key(site) as disposal_site_id,
+                us_date(day) as service_date, us_timestamp(tipped) as tipped_at,
+                plain_number(weight) as weight_lb,
+            from loads_file;
+            """
+        },
+    )
+    rows, rejects = read(profile)
+    assert not rejects
+    by_weight = sorted(rows, key=lambda row: (row["weight_lb"], row["load_id"]))
+    assert [row["weight_lb"] for row in by_weight] == [Decimal(-12), Decimal(3), Decimal("1250.50"), Decimal("1250.50")]
+    assert by_weight[0]["disposal_site_id"] == "B C"
+    assert by_weight[3]["load_id"] == by_weight[2]["load_id"] + "-2"
+    assert by_weight[2]["tipped_at"] == datetime(2024, 3, 5, 20, 30, tzinfo=UTC)
+    assert {row["service_date"] for row in rows} == {date(2024, 3, 5)}
+
+
+def test_keys_stay_when_the_file_grows(profile_of: Callable[..., FilesProfile]) -> None:
+    select = {
+        "loads": "select unique_row_key([day, weight], _file, _line) as load_id, day as service_date from loads_file"
+    }
+    profile = profile_of("day,weight\n2024-03-05,1\n2024-03-05,1\n2024-03-05,2\n", selects=select)
+    before = {row["load_id"] for row in read(profile)[0]}
+    path = profile.manifest.directory / "loads.csv"
+    path.write_text(path.read_text() + "2024-03-05,1\n2024-03-06,1\n")
+    profile.close()
+    after = {row["load_id"] for row in read(profile)[0]}
+    assert before < after
+    assert len(after) == 5
+
+
+def test_line_numbers_survive_joins_and_are_left_out_of_groups(profile_of: Callable[..., FilesProfile]) -> None:
+    profile = profile_of(
+        "id,day,weight,tipped\n1,2024-03-05,x,\n2,2024-03-05,5,\n3,2024-03-05,5,\n4,2024-03-05,5,\n",
+        selects={
+            "loads": "select l.id as load_id, l.day as service_date, l.weight as weight_lb "
+            "from loads_file as l left join loads_file as r using (id)",
+            "disposal_sites": "select id as disposal_site_id, weight as name, weight as latitude "
+            "from loads_file group by all",
+            "routes": "select distinct id as route_id, weight as service_weekday from loads_file",
+        },
+    )
+    assert [reject.line for reject in read(profile)[1]] == [2]
+    rows, rejects = read(profile, "disposal_sites")
+    assert len(rows) == 3
+    assert [reject.line for reject in rejects] == [None]
+    rows, rejects = read(profile, "routes")
+    assert (len(rows), len(rejects)) == (3, 1)
+
+
+def test_settings_are_values_never_sql(profile_of: Callable[..., FilesProfile]) -> None:
+    profile = profile_of(
+        "id,day,weight,tipped\n1,2024-03-05,5,\n2,2024-03-05,5,\n",
+        selects={"loads": "select id as load_id, day as service_date from loads_file where id = {wanted}"},
+        extra="settings:\n  wanted:\n    default: '2'\n",
+        wanted="2' or '1' = '1",
+    )
+    assert read(profile)[0] == []
+    again = open_profile(str(profile.manifest.directory), {})
+    assert isinstance(again, FilesProfile)
+    assert [row["load_id"] for row in read(again)[0]] == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("select", "sentence"),
+    [
+        # the SELECT                                                   what the reader is told
+        ("select 1 as load_id", "lacks the required column service_date"),
+        ("select id as lod_id, day as service_date from loads_file", r"load_id of table loads \(did you mean 'lod_id'"),
+        ("select nothing from loads_file", "is refused by DuckDB .*nothing"),
+        ("select id as load_id from load_file", "is refused by DuckDB .*load_file"),
+        ("select * from read_csv('/etc/passwd')", "opens a file itself"),
+        ("select * from read_text('/etc/passwd')", "opens a file itself"),
+        ("select id::integer as load_id, tipped::date as service_date from loads_file", "fails on the data"),
+        ("select 1; drop view loads_file", "is refused by DuckDB"),
+        ("copy (select 1) to '/tmp/x'", "does not begin with select or with"),
+    ],
+)
+def test_a_wrong_select_ends_in_one_sentence(
+    profile_of: Callable[..., FilesProfile], select: str, sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence) as error:
+        read(profile_of("id,day,weight,tipped\nx,2024-03-05,5,y\n", selects={"loads": select}))
+    assert "\n" not in str(error.value)
+
+
+def test_column_names_are_made_plain() -> None:
+    assert column_names(["Año (2024)", "2nd", "a", "A", "ID"]) == ["ano_2024", "column_2nd", "a", "a_2", "id"]
+
+
+def test_jsonb_and_whole_numbers(profile_of: Callable[..., FilesProfile]) -> None:
+    profile = profile_of(
+        'id,props,stops\n1,"{""a"": 1}",3\n2,{oops,4\n3,,3.5\n4,[],12\n5,[],1\n6,[],7.0\n',
+        selects={
+            "portal_events": "select id as portal_event_id, id as portal_session_id, 'login' as event_type, "
+            "timestamp '2024-03-05 10:00' as occurred_at, props as properties from loads_file",
+            "route_runs": "select id as route_run_id, 'R' as route_id, date '2024-03-05' as service_date, "
+            "'completed' as status, stops as planned_stops from loads_file",
+        },
+    )
+    rows, rejects = read(profile, "portal_events")
+    assert [row["properties"] for row in rows] == ['{"a": 1}', None, "[]", "[]", "[]"]
+    assert [(reject.column, reject.line) for reject in rejects] == [("properties", 3)]
+    rows, rejects = read(profile, "route_runs")
+    assert [row["planned_stops"] for row in rows] == [3, 4, 12, 1, 7]
+    assert [(reject.column, reject.line) for reject in rejects] == [("planned_stops", 4)]
+
+
+def test_temporary_files_go_with_the_profile(profile_of: Callable[..., FilesProfile], tmp_path: Path) -> None:
+    import tempfile
+
+    profile = profile_of("id,day,weight,tipped\n1,2024-03-05,5,\n")
+    before = set(Path(tempfile.gettempdir()).glob("warehouse-profile-*"))
+    read(profile)
+    assert set(Path(tempfile.gettempdir()).glob("warehouse-profile-*")) - before
+    profile.close()
+    assert not set(Path(tempfile.gettempdir()).glob("warehouse-profile-*")) - before
