@@ -150,6 +150,7 @@ def _answering(location: Location, method: str) -> Iterator[Any]:
         with urllib.request.urlopen(request, timeout=location.timeout_seconds) as answer:  # noqa: S310  # as above
             yield answer
     except urllib.error.HTTPError as error:
+        error.close()
         raise UserError(
             f"{shown} answers {error.code} {error.reason}; correct the URL, its parameters or the credentials it needs."
         ) from error

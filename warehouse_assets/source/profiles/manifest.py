@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -102,7 +103,7 @@ class _Reader:
         value = self.rest.pop(key, None)
         if value is None:
             return default
-        if wanted is str and isinstance(value, int | float) and not isinstance(value, bool):
+        if wanted is str and isinstance(value, int | float | date) and not isinstance(value, bool):
             value = str(value)
         if wanted is float and isinstance(value, int):
             value = float(value)

@@ -1,0 +1,176 @@
+"""Files by URL, from a real HTTP server: formats, gzip, credentials, and every way it fails."""
+
+import gzip
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from warehouse_assets.errors import UserError
+from warehouse_assets.source.contract import load_contract
+from warehouse_assets.source.profiles import FilesProfile, open_profile
+
+CSV = b"id,day\n1,2024-03-05\n2,2024-03-06\n"
+ROWS = [{"id": "1", "day": "2024-03-05"}, {"id": "2", "day": "2024-03-06"}]
+LAST_MODIFIED = "Tue, 05 Mar 2024 10:00:00 GMT"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def _answer(self, body: bytes, kind: str, **headers: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        if "Content_Length" not in headers:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        path = self.path.split("?")[0]
+        match path:
+            case "/loads.csv":
+                self._answer(CSV, "text/plain", Last_Modified=LAST_MODIFIED)
+            case "/loads.csv.gz":
+                self._answer(gzip.compress(CSV), "application/gzip")
+            case "/packed":
+                self._answer(gzip.compress(CSV), "text/csv; charset=utf-8", Content_Encoding="gzip")
+            case "/api/loads":
+                if self.headers.get("Authorization") != "Bearer s3cret":
+                    self.send_error(401, "Unauthorized")
+                    return
+                self._answer(json.dumps({"result": {"rows": ROWS}}).encode(), "application/json")
+            case "/loads.xml":
+                rows = b"".join(
+                    b"<load><id>%s</id><day>%s</day></load>" % (r["id"].encode(), r["day"].encode()) for r in ROWS
+                )
+                self._answer(b"<loads>" + rows + b"</loads>", "application/xml")
+            case "/moved":
+                self.send_response(302)
+                self.send_header("Location", "/loads.csv")
+                self.end_headers()
+            case "/cut.csv":
+                self._answer(CSV, "text/csv", Content_Length=str(len(CSV) + 100))
+            case "/slow.csv":
+                self.server.released.wait(20)  # type: ignore[attr-defined]  # an event set by the fixture
+            case "/odd":
+                self._answer(CSV, "application/octet-stream")
+            case "/page.csv":
+                self._answer(b"<!DOCTYPE html>\n<html><body>Please sign in</body></html>\n", "text/html")
+            case _:
+                self.send_error(404, "Not Found")
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    instance = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    instance.released = threading.Event()  # type: ignore[attr-defined]  # read by the handler
+    thread = threading.Thread(target=instance.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{instance.server_port}"
+    instance.released.set()  # type: ignore[attr-defined]  # as above
+    instance.shutdown()
+    instance.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def profile_at(tmp_path: Path) -> Callable[..., FilesProfile]:
+    def write(url: str, source: str = "", **settings: str) -> FilesProfile:
+        (tmp_path / "profile.yml").write_text(
+            'kind: files\nsettings:\n  place: {}\n  token: {optional: true}\nfiles:\n  f:\n    location: "{place}"\n'
+            + source
+        )
+        (tmp_path / "loads.sql").write_text("select id as load_id, day as service_date from f")
+        profile = open_profile(str(tmp_path), {"place": url, **settings})
+        assert isinstance(profile, FilesProfile)
+        return profile
+
+    return write
+
+
+def ids(profile: FilesProfile) -> list[str]:
+    with profile.read(load_contract().table("loads")) as batches:
+        return [value for batch in batches for value in batch.column("load_id").to_pylist()]
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("/loads.csv", ""),
+        ("/loads.csv?year=2024&token=x", ""),
+        ("/loads.csv.gz", ""),
+        ("/packed", ""),  # named by its media type
+        ("/moved", ""),  # named by where it leads
+        ("/odd", "    format: csv\n"),
+        ("/loads.xml", "    rows: .//load\n"),
+        (
+            "/api/loads",
+            '    rows: result.rows\n    http_headers: {Authorization: "Bearer {token}"}\n',
+        ),
+    ],
+)
+def test_rows_come_by_url(server: str, profile_at: Callable[..., FilesProfile], path: str, source: str) -> None:
+    assert ids(profile_at(server + path, source, token="s3cret")) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "sentence"),
+    [
+        # URL             profile.yml                  what the reader is told
+        ("/gone.csv", "", "/gone.csv answers 404 Not Found"),
+        ("/api/loads", "    rows: result.rows\n", "/api/loads answers 401 Unauthorized"),
+        ("/slow.csv", "    timeout_seconds: 0.3\n", "/slow.csv did not answer within 0.3 seconds"),
+        ("/cut.csv", "", "/cut.csv broke off after 33 of 133 bytes"),
+        ("/odd", "", "the format of http.*/odd is not plain from its name"),
+        ("/page.csv", "    columns: [id]\n", "/page.csv has no column 'id'; it has doctype_html. Is it the right file"),
+    ],
+)
+def test_a_url_that_fails_ends_in_one_sentence(
+    server: str, profile_at: Callable[..., FilesProfile], path: str, source: str, sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        ids(profile_at(server + path, source))
+
+
+def test_a_server_that_is_not_there(profile_at: Callable[..., FilesProfile]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(UserError, match=r"cannot be fetched .*Connection refused"):
+        ids(profile_at(f"http://127.0.0.1:{port}/loads.csv"))
+
+
+@pytest.mark.parametrize("url", ["ftp://host/loads.csv", "file:///etc/passwd", "s3://bucket/loads.csv"])
+def test_other_schemes_are_refused(profile_at: Callable[..., FilesProfile], url: str) -> None:
+    with pytest.raises(UserError, match="is no path; use a path, a glob, or an http or https URL"):
+        ids(profile_at(url))
+
+
+def test_a_secret_in_the_url_is_not_told(server: str, profile_at: Callable[..., FilesProfile]) -> None:
+    with pytest.raises(UserError) as error:
+        ids(profile_at(f"{server}/gone.csv?token=s3cret"))
+    assert "s3cret" not in str(error.value)
+
+
+def test_modification_times(server: str, profile_at: Callable[..., FilesProfile], tmp_path: Path) -> None:
+    written = profile_at(f"{server}/loads.csv").modified_at("loads")  # the SELECT is younger than the answer's header
+    assert written == datetime.fromtimestamp((tmp_path / "loads.sql").stat().st_mtime, UTC)
+    assert datetime.now(UTC) - profile_at(f"{server}/odd").modified_at("loads") < timedelta(seconds=5)
+    with pytest.raises(UserError, match="answers 404"):
+        profile_at(f"{server}/gone.csv").modified_at("loads")
+    with pytest.raises(UserError, match="There is no file"):
+        profile_at(str(tmp_path / "gone.csv")).modified_at("loads")
