@@ -24,25 +24,20 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
     """Compose the code location; tests pass ``resource_overrides`` to swap the database without patching."""
     manifest = load_manifest(ensure_manifest(Settings.from_env()))
     jobs = build_jobs()
-    return with_freshness(
-        Definitions(
-            assets=[
-                *build_extract_assets(load_contract()),
-                *build_dbt_assets(manifest),
-                *build_churn_assets(),
-                *build_forecast_assets(),
-            ],
-            jobs=jobs,
-            schedules=build_schedules(jobs),
-            sensors=build_sensors(jobs),
-            resources={
-                "warehouse": WarehouseResource(),
-                "options": RunOptions(),
-                **(resource_overrides or {}),
-            },
-            # One process on one machine: a process per step costs about 15 s a run on 2 cores.
-            executor=in_process_executor,
-        )
+    assets = [
+        *build_extract_assets(load_contract()),
+        *build_dbt_assets(manifest),
+        *build_churn_assets(),
+        *build_forecast_assets(),
+    ]
+    return Definitions(
+        assets=with_freshness(assets),
+        jobs=jobs,
+        schedules=build_schedules(jobs),
+        sensors=build_sensors(jobs),
+        resources={"warehouse": WarehouseResource(), "options": RunOptions(), **(resource_overrides or {})},
+        # One process on one machine: a process per step costs about 15 s a run on 2 cores.
+        executor=in_process_executor,
     )
 
 

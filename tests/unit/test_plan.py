@@ -4,7 +4,9 @@ import copy
 from typing import Any
 
 import pytest
+from dagster import AssetKey, Output
 
+from warehouse_assets.transform.assets import Unchanged
 from warehouse_assets.transform.plan import ModelState, code_version, plan_build, sources_by_model
 
 
@@ -94,3 +96,16 @@ def test_a_change_above_changes_the_code_of_all_below() -> None:
 def test_a_full_refresh_builds_everything() -> None:
     plan = plan_build(MANIFEST, NAMES, BATCHES, CURRENT, NAMES, ZONE, rebuild_all=True)
     assert set(plan.build) == set(NAMES)
+
+
+# Regression: a model that stood as it was came after a model built from it, and Dagster refused the step.
+def test_unchanged_models_come_before_what_is_built_from_them() -> None:
+    unchanged = Unchanged(MANIFEST, {name: AssetKey(name) for name in ("route_run", "stg_loads")})
+    event = Output(None, metadata={"unique_id": "model.w.summary"})
+    assert [str(result.asset_key.path[-1]) for result in unchanged.above(event)] == ["stg_loads", "route_run"]
+    assert list(unchanged.rest()) == []
+
+
+def test_what_nothing_was_built_from_comes_last() -> None:
+    unchanged = Unchanged(MANIFEST, {name: AssetKey(name) for name in ("summary", "stg_loads")})
+    assert [str(result.asset_key.path[-1]) for result in unchanged.rest()] == ["stg_loads", "summary"]

@@ -6,7 +6,7 @@ One dbt invocation builds a set. Models whose inputs have not moved are not hand
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult
+from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, MaterializeResult, Output
 from dagster_dbt import dbt_assets
 
 from warehouse_assets.database.resource import WarehouseResource
@@ -18,6 +18,36 @@ from warehouse_assets.transform.translator import WarehouseDbtTranslator
 
 # Everything that reads a prediction, at any distance.
 AFTER_MODELS = "source:ml+"
+
+
+class Unchanged:
+    """The models that stand as they are, handed out in time: Dagster wants what is upstream first."""
+
+    def __init__(self, manifest: Mapping[str, Any], keys: Mapping[str, AssetKey]) -> None:
+        self._parents: Mapping[str, list[str]] = manifest["parent_map"]
+        self._waiting = {models_of(manifest)[model]["unique_id"]: key for model, key in keys.items()}
+
+    def above(self, event: Any) -> Iterator[MaterializeResult[None]]:
+        """Those upstream of the model that ``event`` tells was built."""
+        if isinstance(event, Output) and "unique_id" in event.metadata:
+            yield from self._upstream_of(str(event.metadata["unique_id"].value))
+
+    def rest(self) -> Iterator[MaterializeResult[None]]:
+        """Those not handed out yet."""
+        for unique_id in list(self._waiting):
+            yield from self._upstream_of(unique_id)
+            yield from self._hand_out(unique_id)
+
+    def _upstream_of(self, unique_id: str) -> Iterator[MaterializeResult[None]]:
+        for parent in self._parents.get(unique_id, ()):
+            if self._waiting:
+                yield from self._upstream_of(parent)
+                yield from self._hand_out(parent)
+
+    def _hand_out(self, unique_id: str) -> Iterator[MaterializeResult[None]]:
+        key = self._waiting.pop(unique_id, None)
+        if key is not None:
+            yield MaterializeResult(asset_key=key, metadata={"state": "unchanged"})
 
 
 def build_dbt_assets(manifest: Mapping[str, Any]) -> list[AssetsDefinition]:
@@ -51,12 +81,14 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
             )
             for model, reason in sorted(plan.build.items()):
                 context.log.info(f"{model}: {reason}")
-            for model in plan.current:
-                yield MaterializeResult(asset_key=selected[model], metadata={"state": "unchanged"})
+            unchanged = Unchanged(manifest, {model: selected[model] for model in plan.current})
             if plan.build:
                 invocation = start_dbt_build(
                     manifest, sorted(plan.build), translator, context, warehouse.settings, warehouse.databases, options
                 )
-                yield from invocation.stream()
+                for event in invocation.stream():
+                    yield from unchanged.above(event)
+                    yield event
+            yield from unchanged.rest()
 
     return run_dbt
