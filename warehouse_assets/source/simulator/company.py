@@ -1,0 +1,262 @@
+"""The company in its database: made once from a plan, then moved forward. How it lives is told in ``month.py``."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import psycopg
+
+from warehouse_assets.database.connections import connect
+from warehouse_assets.errors import UserError
+from warehouse_assets.source.contract import load_contract
+from warehouse_assets.source.simulator import planted, schema
+from warehouse_assets.source.simulator.business_calendar import LocalTime, moment
+from warehouse_assets.source.simulator.keeping import load_blocks, save_blocks
+from warehouse_assets.source.simulator.load import copy_rows, delete_rows, merge_rows
+from warehouse_assets.source.simulator.month import Lived, live_month
+from warehouse_assets.source.simulator.plan import Plan, make_plan
+from warehouse_assets.source.simulator.rows import Block, Rows
+from warehouse_assets.source.simulator.world import MASTERS, World, local_time, month_number
+
+Progress = Callable[[int, int], None]
+_LOCK = 7_305_017
+
+
+@dataclass(frozen=True)
+class SimulationSummary:
+    """Rows written by table (new or changed), rows deleted, seconds it took, and the company's clock."""
+
+    rows: dict[str, int]
+    seconds: float
+    as_of: datetime
+    deleted: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def total_rows(self) -> int:
+        """Rows written to all tables."""
+        return sum(self.rows.values())
+
+
+@dataclass(frozen=True)
+class CompanyState:
+    """The company that an operational database holds: what it was made from and what its clock shows (UTC)."""
+
+    preset: str
+    seed: int
+    clock: datetime
+    plan: Plan
+
+
+def simulation_state(operational_url: str) -> CompanyState | None:
+    """Return the simulated company in the database, or None where there is none.
+
+    Raises:
+        UserError: the database cannot be reached.
+    """
+    with connect(operational_url, application_name="warehouse simulate") as connection:
+        found = connection.execute("select to_regclass('simulator.state') is not null").fetchone()
+        if found is None or not found[0]:
+            return None
+        row = connection.execute("select preset, seed, plan, clock from simulator.state").fetchone()
+    if row is None:
+        return None
+    preset, seed, plan, clock = row
+    return CompanyState(preset, seed, clock.astimezone(UTC), Plan.from_json(json.dumps(plan)))
+
+
+def simulate_company(
+    operational_url: str,
+    planted_url: str | None,
+    preset: str = "demo",
+    seed: int = 7,
+    as_of: datetime | None = None,
+    overrides: Mapping[str, object] | None = None,
+    on_progress: Progress | None = None,
+) -> SimulationSummary:
+    """Simulate a company and put its tables into schema public of the operational database, in one transaction.
+
+    A company simulated there before is replaced. Killed at any moment, the database is as it was.
+
+    Args:
+        operational_url: where the tables go.
+        planted_url: where the planted truths go; None leaves them out.
+        preset: small, demo or large.
+        seed: the same seed, preset, as_of and overrides give identical tables.
+        as_of: the company's clock at the end; the current hour (UTC) by default.
+        overrides: values for ``override_keys()``.
+        on_progress: called after each month with months done and months in all.
+
+    Raises:
+        UserError: a setting cannot be used, a database cannot be reached, or public holds somebody else's tables.
+    """
+    started = time.monotonic()
+    plan = make_plan(preset, seed, as_of, overrides)
+    contract = load_contract()
+    with connect(operational_url, application_name="warehouse simulate") as connection:
+        connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
+        schema.refuse_strangers(connection, contract)
+        schema.create_tables(connection)
+        if planted_url is None:
+            rows = _simulate(plan, connection, None, on_progress)
+        else:
+            with connect(planted_url, application_name="warehouse simulate") as truths:
+                planted.create(truths, plan)
+                rows = _simulate(plan, connection, truths, on_progress)
+    return SimulationSummary(rows, time.monotonic() - started, plan.as_of)
+
+
+def _simulate(
+    plan: Plan, connection: psycopg.Connection, truths: psycopg.Connection | None, on_progress: Progress | None
+) -> dict[str, int]:
+    contract = load_contract()
+    now = moment(plan.as_of)
+    local, last = _calendar(plan, plan.as_of)
+    world = World(plan)
+    rows = dict.fromkeys(contract.tables, 0)
+    pending: list[Block] = []
+    kept = b""
+    for number in range(last + 1):
+        if number == last:
+            kept = world.save()
+        lived = live_month(world, local)
+        for block in lived.blocks:
+            if block.table in MASTERS and number < last:
+                continue
+            rows[block.table] += copy_rows(connection, contract.table(block.table), block.seen(now))
+        if number < last:
+            pending += _unfinished(lived.blocks, now)
+        if truths is not None:
+            _tell(truths, lived, now)
+        if on_progress is not None:
+            on_progress(number + 1, last + 1)
+    schema.add_keys(connection, rows)
+    if truths is not None:
+        planted.settle_churn(truths, _leaves(world), _today(local, now))
+        truths.commit()
+    connection.execute(
+        "insert into simulator.state (preset, seed, plan, clock, world, pending) values (%s, %s, %s, %s, %s, %s)",
+        [plan.preset, plan.seed, plan.to_json(), plan.as_of, kept, save_blocks(pending)],
+    )
+    return rows
+
+
+def _calendar(plan: Plan, clock: datetime) -> tuple[LocalTime, int]:
+    """The company's local time, and the number of the month its clock stands in."""
+    local = local_time(plan, clock.date())
+    return local, month_number(plan, local.today(clock))
+
+
+def _unfinished(blocks: list[Block], now: np.datetime64) -> list[Block]:
+    left = (block.unfinished(now) for block in blocks if block.table not in MASTERS)
+    return [block for block in left if len(block)]
+
+
+def _today(local: LocalTime, now: np.datetime64) -> np.datetime64:
+    return np.datetime64(local.day(np.array([now]))[0], "D")
+
+
+def _leaves(world: World) -> Rows:
+    """Every agreement's customer and end."""
+    agreements = world.masters["service_agreements"]
+    ended = np.flatnonzero(~np.isnat(agreements["end_date"]))
+    return Rows(customer=agreements["customer_id"][ended] - 1, day=agreements["end_date"][ended])
+
+
+def _tell(truths: psycopg.Connection, lived: Lived, now: np.datetime64, since: np.datetime64 | None = None) -> None:
+    """Write the planted truths of a month as far as ``now`` (and after ``since``) knows them."""
+    until = now.astype("datetime64[D]")
+    after = np.datetime64("1900-01-01") if since is None else since.astype("datetime64[D]")
+    churn, hazards = lived.churn, lived.hazard
+    known = (churn["as_of"] <= until) & (churn["as_of"] > after)
+    planted.write_churn(truths, churn.take(np.flatnonzero(known)))
+    known = (hazards["day"] <= until) & (hazards["day"] > after)
+    planted.write_hazard(truths, hazards.take(np.flatnonzero(known)))
+    planted.write_faults(truths, lived.blocks, now, since)
+
+
+def advance(operational_url: str, planted_url: str | None, hours: float) -> SimulationSummary:
+    """Move the simulated company's clock forward, and its tables with it, in one transaction.
+
+    The tables are then as a simulation that ran to the new clock at once would have made them.
+
+    Args:
+        operational_url: the company's database.
+        planted_url: where the planted truths go; None leaves them out.
+        hours: how far, more than 0.
+
+    Raises:
+        UserError: there is no simulated company there, or ``hours`` cannot be used.
+    """
+    started = time.monotonic()
+    if not 0 < hours <= 24 * 3_660:
+        raise UserError(f"The company cannot be moved by {hours:g} hours; give a number above 0 and up to ten years.")
+    state = simulation_state(operational_url)
+    if state is None:
+        raise UserError("There is no simulated company in the operational database yet; run `warehouse run` first.")
+    with connect(operational_url, application_name="warehouse simulate") as connection:
+        if planted_url is None:
+            return _advance(state.plan, connection, None, hours, started)
+        with connect(planted_url, application_name="warehouse simulate") as truths:
+            return _advance(state.plan, connection, truths, hours, started)
+
+
+def _advance(
+    plan: Plan, connection: psycopg.Connection, truths: psycopg.Connection | None, hours: float, started: float
+) -> SimulationSummary:
+    connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
+    row = connection.execute("select clock, world, pending from simulator.state for update").fetchone()
+    if row is None:
+        raise UserError("The simulated company has vanished meanwhile; run `warehouse run` to make another.")
+    before, kept, pending_bytes = row
+    clock = before.astimezone(UTC) + timedelta(hours=hours)
+    now, since = moment(clock), moment(before)
+    local, last = _calendar(plan, clock)
+    world = World.load(plan, kept)
+    pending = load_blocks(pending_bytes)
+    changed = list(pending)
+    while world.month <= last:
+        kept = world.save()
+        is_last = world.month == last
+        lived = live_month(world, local)
+        # Masters live on: only those of the last month count, but a change in a month before must not be lost.
+        changed += lived.blocks
+        if not is_last:
+            pending += _unfinished(lived.blocks, now)
+        if truths is not None:
+            _tell(truths, lived, now, since)
+    if truths is not None:
+        planted.write_faults(truths, load_blocks(pending_bytes), now, since)
+        planted.settle_churn(truths, _leaves(world), _today(local, now))
+        truths.commit()
+    rows, deleted = _write_changes(connection, changed, now, since)
+    pending = [left for block in pending if len(left := block.unfinished(now))]
+    connection.execute(
+        "update simulator.state set clock = %s, world = %s, pending = %s", [clock, kept, save_blocks(pending)]
+    )
+    return SimulationSummary(rows, time.monotonic() - started, clock, deleted)
+
+
+def _write_changes(
+    connection: psycopg.Connection, blocks: list[Block], now: np.datetime64, since: np.datetime64
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Write what changed after ``since`` and by ``now``, parents before children; then delete what vanished."""
+    tables = schema.parents_first(load_contract())
+    rows, deleted = dict.fromkeys((table.name for table in tables), 0), dict.fromkeys((t.name for t in tables), 0)
+    for table in tables:
+        mine = [block for block in blocks if block.table == table.name]
+        if table.name in MASTERS:
+            mine = mine[-1:]
+        changes = Rows()
+        for block in mine:
+            part = block.seen(now, since)
+            if part:
+                changes.append(part)
+        rows[table.name] = merge_rows(connection, table, changes)
+    for table in tables:
+        for block in blocks:
+            if block.table == table.name:
+                deleted[table.name] += delete_rows(connection, table, block.vanished(now, since))
+    return rows, {name: count for name, count in deleted.items() if count}

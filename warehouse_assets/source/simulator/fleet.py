@@ -1,0 +1,233 @@
+"""Vehicles and the people who drive and mend: who is there, what wears, what fails. Customers do not belong here."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from warehouse_assets.source.simulator.hazard import vehicle_hazard
+from warehouse_assets.source.simulator.names import person_names
+from warehouse_assets.source.simulator.randomness import chances
+from warehouse_assets.source.simulator.rows import Array, Rows
+from warehouse_assets.source.simulator.schedule import Schedule
+from warehouse_assets.source.simulator.vocabulary import code
+from warehouse_assets.source.simulator.world import Month
+
+NO_DAY = np.datetime64("NaT", "D")
+#: service type of a route → vehicle type driven
+_TYPE_FOR = np.array([2, 0, 0, 1, 3])
+_CAPACITY_TONS = np.array([10.5, 9.5, 8.5, 11.0])
+_COST_USD = np.array([345_000, 310_000, 330_000, 245_000])
+#: drifts: engine, hydraulics, driveline → component that fails
+_COMPONENTS = (("engine",), ("hydraulics", "body"), ("transmission", "brakes", "tires"))
+_MINOR, _MAJOR, _ROADSIDE = range(3)
+
+
+@dataclass
+class FleetMonth:
+    """What the month did to the fleet.
+
+    ``run_vehicle``, ``run_driver``: positions per run. ``run_failure``: share of the run at which its vehicle
+    failed (NaN: it did not), ``run_severity``, ``run_drift`` not kept. ``drift``, ``hazard``: (days, vehicles[, 3]).
+    ``failures`` and ``services``: rows of failures and of preventive services.
+    """
+
+    run_vehicle: Array
+    run_driver: Array
+    run_failure: Array
+    run_severity: Array
+    drift: Array
+    hazard: Array
+    failures: Rows
+    services: Rows
+
+
+def open_fleet(month: Month) -> None:
+    """Buy the vehicles that the routes need, with spares, and hire drivers and technicians."""
+    rng = month.rng("fleet")
+    routes, depots = month.master("routes"), month.master("depots")
+    depot_of: list[int] = []
+    type_of: list[int] = []
+    for depot in range(len(depots)):
+        mine = np.flatnonzero(routes["depot_id"] - 1 == depot)
+        for route in mine:
+            role, weekday = int(routes["service_type"][route]), routes["service_weekday"][route]
+            if role == 0 and weekday != 1:  # one truck drives a zone's routes of all weekdays
+                routes["_vehicle"][route] = routes["_driver"][route] = len(depot_of) - 1
+                continue
+            routes["_vehicle"][route] = routes["_driver"][route] = len(depot_of)
+            depot_of.append(depot)
+            type_of.append(int(_TYPE_FOR[role]))
+        spares = max(1, round(0.28 * sum(place == depot for place in depot_of)))
+        depot_of += [depot] * spares
+        type_of += [0, 1, 2, 3][:spares] if spares <= 4 else [number % 4 for number in range(spares)]
+    _buy(month, rng, np.array(depot_of), np.array(type_of))
+    _hire(month, rng, np.array(depot_of))
+    count = len(depots) * 3
+    month.add(
+        "technicians",
+        Rows(
+            technician_id=month.world.ids("technicians", count),
+            depot_id=np.repeat(np.arange(len(depots)) + 1, 3),
+            name=person_names(rng, count),
+            skill=np.tile(np.arange(3), len(depots)),
+        ),
+        np.full(count, month.opening - np.timedelta64(500, "D")),
+    )
+
+
+def _buy(month: Month, rng: np.random.Generator, depot: Array, kind: Array) -> None:
+    count = len(depot)
+    age_days = rng.integers(60, 3_900, count)
+    bought = month.days[0] - age_days.astype("timedelta64[D]")
+    fuel = rng.choice(3, count, p=(0.76, 0.2, 0.04))
+    month.add(
+        "vehicles",
+        Rows(
+            vehicle_id=month.world.ids("vehicles", count),
+            depot_id=depot + 1,
+            vehicle_type=kind,
+            make=rng.integers(0, 4, count),
+            model_year=bought.astype("datetime64[Y]").astype(np.int64) + 1970,
+            fuel_type=fuel,
+            capacity_tons=np.round(_CAPACITY_TONS[kind] + rng.normal(0, 0.4, count), 2),
+            in_service_date=bought,
+            retired_date=np.full(count, NO_DAY),
+            purchase_cost_usd=np.round(_COST_USD[kind] * rng.lognormal(0, 0.05, count) * (1 + 0.35 * (fuel == 2)), -2),
+            _hours_since=rng.uniform(0, 240, count),
+            _odometer=np.round(age_days * rng.uniform(48, 70, count), 1),
+            _down_until=np.full(count, month.days[0]),
+            _service_at=rng.uniform(225, 330, count),
+            _thirst=rng.lognormal(0, 0.06, count),
+            **{f"_drift_{number}": rng.uniform(0, 0.3, count) for number in range(3)},
+        ),
+        month.local.utc(bought, 600.0),
+    )
+
+
+def _hire(month: Month, rng: np.random.Generator, depot: Array) -> None:
+    count = len(depot)
+    hired = month.days[0] - rng.integers(40, 4_000, count).astype("timedelta64[D]")
+    month.add(
+        "drivers",
+        Rows(
+            driver_id=month.world.ids("drivers", count),
+            depot_id=depot + 1,
+            name=person_names(rng, count),
+            license_class=(rng.random(count) < 0.25).astype(np.int64),
+            hired_date=hired,
+            left_date=np.full(count, NO_DAY),
+            _pace=rng.lognormal(0, 0.07, count),
+            _wage=np.round(rng.uniform(25.5, 34.0, count), 2),
+        ),
+        month.local.utc(hired, 540.0),
+    )
+
+
+def drive_month(month: Month, schedule: Schedule) -> FleetMonth:
+    """Assign vehicles and drivers to the runs, day by day, and let wear decide which fail."""
+    rng = month.rng("wear")
+    vehicles, drivers, routes = month.master("vehicles"), month.master("drivers"), month.master("routes")
+    runs = schedule.runs
+    count, days = len(vehicles), len(month.days)
+    scale = month.plan.failure_scale
+    drift = np.stack([vehicles[f"_drift_{number}"] for number in range(3)], axis=1)
+    hours_since, service_at = vehicles["_hours_since"].copy(), vehicles["_service_at"].copy()
+    down_until = vehicles["_down_until"].copy()
+    run_vehicle = routes["_vehicle"][runs["route"]].copy()
+    run_driver = _drivers(month, runs)
+    run_failure = np.full(len(runs), np.nan)
+    run_severity = np.full(len(runs), -1)
+    drift_of_day = np.zeros((days, count, 3))
+    hazard_of_day = np.zeros((days, count))
+    growth = rng.gamma(0.6, 1.0, (days, count, 3)) * 0.00024
+    cracks, crack_kind = rng.random((days, count)), rng.integers(0, 3, (days, count))
+    luck = rng.random((days, count))
+    failures: list[tuple[int, int, int, int, float, float]] = []
+    services: list[tuple[int, int, float]] = []
+    cracked = np.maximum(drift - 0.55, 0) > 0
+    in_depot = [np.flatnonzero(vehicles["depot_id"] == depot) for depot in range(1, len(month.master("depots")) + 1)]
+    by_day = np.argsort(runs["day_place"], kind="stable")
+    edges = np.searchsorted(runs["day_place"][by_day], np.arange(days + 1))
+    for day in range(days):
+        today = by_day[edges[day] : edges[day + 1]]
+        date = month.days[day]
+        age = (date - vehicles["in_service_date"]).astype(np.int64) / 365.25
+        down = down_until > date
+        for run in today[down[run_vehicle[today]]]:
+            others = in_depot[runs["depot"][run]]
+            free = others[~down[others] & ~np.isin(others, run_vehicle[today])]
+            if len(free):
+                run_vehicle[run] = free[0]
+        hours = np.bincount(
+            run_vehicle[today], (runs["end"][today] - runs["start"][today]) / 60.0, minlength=count
+        ).clip(0, 17)
+        crack = (cracks[day] < 0.0065 * scale) & (hours > 0)
+        cracked[crack, crack_kind[day][crack]] = True
+        drift += growth[day] * hours[:, None] * np.where(cracked, 28.0, 1.0)
+        probability = np.where(hours > 0, vehicle_hazard(hours_since, age, drift.sum(axis=1), scale), 0.0)
+        drift_of_day[day], hazard_of_day[day] = drift, probability
+        hours_since += hours
+        for vehicle in np.flatnonzero(luck[day] < probability):
+            mine = today[run_vehicle[today] == vehicle]
+            kind = int(np.argmax(drift[vehicle] + rng.gumbel(0, 0.15, 3)))
+            severity = int(rng.choice(3, p=(0.45, 0.37, 0.18)))
+            idle = float((rng.uniform(3, 9), rng.uniform(18, 70), rng.uniform(44, 150))[severity])
+            run = int(mine[0]) if len(mine) else -1
+            share = float(rng.uniform(0.08, 0.92))
+            failures.append((int(vehicle), run, day, kind, share, idle))
+            if run >= 0:
+                run_failure[run], run_severity[run] = share, severity
+            down_until[vehicle] = date + np.timedelta64(1 + int(idle // 24), "D")
+            drift[vehicle, kind] = rng.uniform(0, 0.15)
+            cracked[vehicle, kind] = False
+            hours_since[vehicle] *= 0.6
+        due = np.flatnonzero((hours_since > service_at) & (down_until <= date))
+        for vehicle in due:
+            services.append((int(vehicle), day, float(rng.uniform(3, 11))))
+            hours_since[vehicle] = 0.0
+            service_at[vehicle] = rng.uniform(225, 360)
+            found = rng.random(3) < 0.55
+            drift[vehicle, found] *= 0.3
+            cracked[vehicle, found] = False
+    for number in range(3):
+        vehicles[f"_drift_{number}"] = drift[:, number]
+    vehicles["_hours_since"], vehicles["_service_at"], vehicles["_down_until"] = hours_since, service_at, down_until
+    severity_of = [run_severity[run] if run >= 0 else _MINOR for _, run, *_ in failures]
+    component = [code("component", str(rng.choice(_COMPONENTS[kind]))) for _, _, _, kind, _, _ in failures]
+    return FleetMonth(
+        run_vehicle,
+        run_driver,
+        run_failure,
+        run_severity,
+        drift_of_day,
+        hazard_of_day,
+        Rows(
+            vehicle=np.array([entry[0] for entry in failures], dtype=np.int64),
+            run=np.array([entry[1] for entry in failures], dtype=np.int64),
+            day=np.array([entry[2] for entry in failures], dtype=np.int64),
+            component=np.array(component, dtype=np.int64),
+            share=np.array([entry[4] for entry in failures]),
+            idle=np.array([entry[5] for entry in failures]),
+            severity=np.array(severity_of, dtype=np.int64),
+        ),
+        Rows(
+            vehicle=np.array([entry[0] for entry in services], dtype=np.int64),
+            day=np.array([entry[1] for entry in services], dtype=np.int64),
+            idle=np.array([entry[2] for entry in services]),
+        ),
+    )
+
+
+def _drivers(month: Month, runs: Rows) -> Array:
+    """The driver of each run: the route's own, or another of the depot when absent or gone."""
+    rng = month.rng("drivers")
+    drivers, routes = month.master("drivers"), month.master("routes")
+    chosen = routes["_driver"][runs["route"]].copy()
+    absent = chances(rng, 0.05, len(runs))
+    for run in np.flatnonzero(absent):
+        same_day = (runs["day"] == runs["day"][run]) & (runs["depot"] == runs["depot"][run])
+        others = np.flatnonzero((drivers["depot_id"] - 1 == runs["depot"][run]) & np.isnat(drivers["left_date"]))
+        free = np.setdiff1d(others, chosen[same_day])
+        if len(free):
+            chosen[run] = rng.choice(free)
+    return chosen

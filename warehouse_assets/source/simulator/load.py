@@ -1,0 +1,118 @@
+"""Simulated rows into tables: keys and words written out, COPY for the first load, merge for later ones."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psycopg
+from psycopg import sql
+
+from warehouse_assets.database.copy import copy_columns
+from warehouse_assets.source.contract import Column, Table
+from warehouse_assets.source.simulator.rows import Array, Rows
+from warehouse_assets.source.simulator.vocabulary import KEYS, words_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def format_keys(numbers: Array, target: str) -> "pa.Array":
+    """Return the keys of table ``target`` as text (Arrow); negative numbers are null."""
+    import pyarrow as pa
+
+    prefix, digits = KEYS[target]
+    count, width = len(numbers), len(prefix) + digits
+    text = np.empty((count, width), dtype=np.uint8)
+    text[:, : len(prefix)] = np.frombuffer(prefix.encode(), dtype=np.uint8)
+    rest = np.maximum(numbers, 0).astype(np.uint32)
+    for place in range(width - 1, len(prefix) - 1, -1):
+        quotient = rest // np.uint32(10)
+        text[:, place] = (rest - quotient * np.uint32(10)).astype(np.uint8) + 48
+        rest = quotient
+    offsets = np.arange(0, (count + 1) * width, width, dtype=np.int32)
+    missing = numbers < 0
+    validity = None
+    if missing.any():
+        validity = pa.array(~missing).buffers()[1]
+    return pa.Array.from_buffers(pa.string(), count, [validity, pa.py_buffer(offsets), pa.py_buffer(text)])
+
+
+def text_of(values: Array, table: str, column: Column, primary_key: tuple[str, ...]) -> "pa.Array":
+    """Return a text column's values as Arrow strings: keys from numbers, words from codes, or bytes as they are."""
+    import pyarrow as pa
+
+    if values.dtype.kind == "S":
+        return pa.array(values.tolist(), pa.binary(), mask=values == b"").cast(pa.string())
+    words = words_of(table, column.name)
+    if words is not None:
+        codes = pa.array(values.astype(np.int8), mask=values < 0)
+        return pa.DictionaryArray.from_arrays(codes, pa.array(words))
+    if column.references:
+        return format_keys(values, column.references)
+    if (column.name,) == primary_key:
+        return format_keys(values, table)
+    raise TypeError(f"{table}.{column.name}: numbers {values.dtype} stand for no words or keys")
+
+
+def arrow_columns(table: Table, rows: Rows) -> dict[str, "Array | pa.Array"]:
+    """Return the contracted columns of ``rows`` as ``copy_columns`` takes them.
+
+    Raises:
+        KeyError: a contracted column is missing.
+    """
+    data: dict[str, Array | pa.Array] = {}
+    for column in table.columns:
+        values = rows[column.name]
+        if column.data_type in ("text", "jsonb"):
+            data[column.name] = text_of(values, table.name, column, table.primary_key)
+        else:
+            data[column.name] = values
+    return data
+
+
+def column_types(table: Table) -> dict[str, str]:
+    """Column name → PostgreSQL type, as ``copy_columns`` takes them."""
+    return {column.name: column.data_type for column in table.columns}
+
+
+def copy_rows(connection: psycopg.Connection, table: Table, rows: Rows) -> int:
+    """Append ``rows`` to the table in schema public; returns how many."""
+    if not rows:
+        return 0
+    name = sql.Identifier("public", table.name)
+    return copy_columns(arrow_columns(table, rows), connection, name, column_types(table)).rows
+
+
+def merge_rows(connection: psycopg.Connection, table: Table, rows: Rows) -> int:
+    """Insert ``rows`` or, where their keys stand already, overwrite; returns how many."""
+    if not rows:
+        return 0
+    target, staged = sql.Identifier("public", table.name), sql.Identifier(f"new_{table.name}")
+    names = sql.SQL(", ").join(map(sql.Identifier, table.column_names))
+    connection.execute(
+        sql.SQL("create temporary table {} on commit drop as select {} from {} with no data").format(
+            staged, names, target
+        )
+    )
+    copy_columns(arrow_columns(table, rows), connection, staged, column_types(table))
+    others = [name for name in table.column_names if name not in table.primary_key]
+    overwrite = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in others)
+    key = sql.SQL(", ").join(map(sql.Identifier, table.primary_key))
+    connection.execute(
+        sql.SQL("insert into {} ({}) select {} from {} on conflict ({}) do update set {}").format(
+            target, names, names, staged, key, overwrite
+        )
+    )
+    return len(rows)
+
+
+def delete_rows(connection: psycopg.Connection, table: Table, rows: Rows) -> int:
+    """Delete the rows with the keys of ``rows``; returns how many went."""
+    if not rows:
+        return 0
+    key = table.primary_key[0]
+    keys = format_keys(rows[key], table.name).to_pylist()
+    done = connection.execute(
+        sql.SQL("delete from {} where {} = any(%s)").format(sql.Identifier("public", table.name), sql.Identifier(key)),
+        [keys],
+    )
+    return done.rowcount

@@ -1,0 +1,133 @@
+"""The operational tables in SQL: made from the contract, indexed and constrained after loading. No rows belong here."""
+
+import psycopg
+from psycopg import sql
+
+from warehouse_assets.errors import UserError
+from warehouse_assets.source.contract import Contract, Table, load_contract
+from warehouse_assets.source.simulator.dirt import ORPHANED
+
+#: references that a real application would index because it looks rows up by them
+_INDEXED = frozenset(
+    {"customers", "route_runs", "invoices", "portal_sessions", "service_agreements", "service_tickets"}
+)
+#: as many rows as make checking a foreign key of a table slower than the check is worth on every new simulation
+CHECKED_ROWS = 1_000_000
+
+STATE = """
+create schema if not exists simulator;
+drop table if exists simulator.state;
+create table simulator.state (
+    only_row boolean primary key default true check (only_row),
+    preset text not null,
+    seed bigint not null,
+    plan jsonb not null,
+    clock timestamptz not null,
+    world bytea not null,
+    pending bytea not null,
+    simulated_at timestamptz not null default now()
+);
+comment on table simulator.state is
+    'The simulated company: its plan, its clock, its state at the start of the month, and rows still to change.';
+"""
+
+
+def _name(table: Table) -> sql.Identifier:
+    return sql.Identifier("public", table.name)
+
+
+def parents_first(contract: Contract) -> list[Table]:
+    """Return the tables, each after those it refers to."""
+    done: dict[str, Table] = {}
+
+    def visit(table: Table) -> None:
+        if table.name in done:
+            return
+        for column in table.columns:
+            if column.references and column.references != table.name:
+                visit(contract.table(column.references))
+        done[table.name] = table
+
+    for table in contract:
+        visit(table)
+    return list(done.values())
+
+
+def refuse_strangers(connection: psycopg.Connection, contract: Contract) -> None:
+    """Refuse a database whose tables somebody else made.
+
+    Raises:
+        UserError: schema public has a contracted table and there is no simulated company beside it.
+    """
+    row = connection.execute("select to_regclass('simulator.state') is not null").fetchone()
+    if row is not None and row[0]:
+        return
+    found = connection.execute(
+        "select tablename from pg_tables where schemaname = 'public' and tablename = any(%s) order by 1",
+        [list(contract.tables)],
+    ).fetchall()
+    if found:
+        names = ", ".join(name for (name,) in found[:5])
+        raise UserError(
+            f"Database {connection.info.dbname!r} has tables of its own ({names}) and no simulated company; "
+            "nothing was written. Use an empty database for the simulation, or read this one with "
+            "WAREHOUSE_SOURCE_URL and without --preset."
+        )
+
+
+def create_tables(connection: psycopg.Connection) -> None:
+    """Make all contracted tables anew, empty, without keys; drops those of an earlier simulation."""
+    contract = load_contract()
+    for table in contract:
+        connection.execute(sql.SQL("drop table if exists {} cascade").format(_name(table)))
+    for table in contract:
+        columns = sql.SQL(", ").join(
+            sql.SQL("{} {}{}").format(
+                sql.Identifier(column.name),
+                sql.SQL(column.data_type),  # type: ignore[arg-type]  # checked by the contract against a list of types
+                sql.SQL(" not null" if column.is_required or column.name in table.primary_key else ""),
+            )
+            for column in table.columns
+        )
+        connection.execute(sql.SQL("create table {} ({})").format(_name(table), columns))
+    connection.execute(STATE)
+
+
+def add_keys(connection: psycopg.Connection, rows: dict[str, int]) -> None:
+    """Add primary keys, indexes and foreign keys to the loaded tables; ``rows`` tells how many each has.
+
+    Columns with planted orphans get no foreign key. Those of tables with a million rows and more hold for new rows and are left
+    unchecked (not valid) for those loaded.
+    """
+    contract = load_contract()
+    connection.execute("set local maintenance_work_mem = '256MB'")
+    for table in contract:
+        primary = sql.SQL(", ").join(map(sql.Identifier, table.primary_key))
+        connection.execute(sql.SQL("alter table {} add primary key ({})").format(_name(table), primary))
+        for column in table.columns:
+            wanted = column.name == table.cursor or (
+                column.references in _INDEXED and (column.name,) != table.primary_key
+            )
+            if wanted:
+                connection.execute(
+                    sql.SQL("create index {} on {} ({})").format(
+                        sql.Identifier(f"{table.name}_{column.name}"), _name(table), sql.Identifier(column.name)
+                    )
+                )
+    for table in contract:
+        for column in table.columns:
+            if not column.references or (table.name, column.name) in ORPHANED:
+                continue
+            target = contract.table(column.references)
+            unchecked = rows.get(table.name, 0) >= CHECKED_ROWS
+            connection.execute(
+                sql.SQL("alter table {} add constraint {} foreign key ({}) references {} ({}){}").format(
+                    _name(table),
+                    sql.Identifier(f"{table.name}_{column.name}_fkey"),
+                    sql.Identifier(column.name),
+                    _name(target),
+                    sql.Identifier(target.primary_key[0]),
+                    sql.SQL(" not valid" if unchecked else ""),
+                )
+            )
+    connection.execute("analyze")
