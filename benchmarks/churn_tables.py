@@ -3,8 +3,8 @@
     python benchmarks/churn_tables.py [--quick] [--repeats N] [--only NAME] [FILE.csv:TARGET …]
 
 Tables: two real ones from shared/data when present (machine failures, CDNOW buyers who stop buying), scikit-learn's
-breast cancer, synthetic ones, and any CSV given as FILE:TARGET. Prints AUC, PR-AUC, Brier, ECE (10 groups of equal size)
-and seconds, averaged over random splits 70/30, and at the end the ratios of our Brier score and of our ranking
+breast cancer, synthetic ones, and any CSV given as FILE:TARGET. Prints AUC, PR-AUC, Brier, ECE (10 groups of equal
+size) and seconds, averaged over random splits 70/30, and at the end the ratios of our Brier score and of our ranking
 error (1 - AUC) to each baseline's; below 1 is better.
 """
 
@@ -182,11 +182,11 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{'table':16} {'method':9} " + " ".join(f"{name:>8}" for name in SHOWN))
     ratios: dict[str, list[tuple[float, float]]] = {name: [] for name in METHODS if name != "ours"}
-    for name, (frame, raw) in tables(options.quick, options.files).items():
+    for name, (features, raw) in tables(options.quick, options.files).items():
         if options.only not in name:
             continue
+        frame = features.reset_index(drop=True)
         label = pd.Series(read_label(raw, len(frame))[0])
-        frame = frame.reset_index(drop=True)
         results: dict[str, dict[str, float]] = {}
         for method, predict in METHODS.items():
             runs = []

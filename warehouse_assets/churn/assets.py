@@ -19,7 +19,7 @@ def build_churn_assets() -> list[AssetsDefinition | AssetChecksDefinition]:
         name="churn_model",
         deps=[["features", "customer_month"]],
         kinds={"python", "lightgbm"},
-        description="Calibrated churn model, trained when labelled customer-months have changed; champion in ml.model_version.",
+        description="Calibrated churn model, trained when labelled customer-months change; kept in ml.model_version.",
     )
     def churn_model(
         context: AssetExecutionContext, warehouse: WarehouseResource, options: RunOptions

@@ -29,6 +29,7 @@ NATIVE_CATEGORIES = 24
 # A text column of which this share of values is distinct names the row, not the customer's kind: it is left out.
 IDENTIFIER_RATIO = 0.9
 PARSEABLE_RATIO = 0.95
+LARGEST = 1e100
 QUANTILES = np.linspace(0.0, 1.0, 21)
 HINGES = (0.25, 0.5, 0.75)
 TARGET_MEAN_PRIOR_ROWS = 20.0
@@ -247,10 +248,12 @@ def columns_to_json(columns: tuple[Column, ...]) -> list[dict[str, Any]]:
 
 def columns_from_json(items: list[dict[str, Any]]) -> tuple[Column, ...]:
     """The inverse of `columns_to_json`."""
-    lists = ("quantiles", "categories", "shares")
-    return tuple(
-        Column(**{key: tuple(value) if key in lists else value for key, value in item.items()}) for item in items
-    )
+
+    def revive(item: dict[str, Any]) -> Column:
+        tuples: dict[str, Any] = {key: tuple(item[key]) for key in ("quantiles", "categories", "shares")}
+        return Column(**{**item, **tuples})
+
+    return tuple(revive(item) for item in items)
 
 
 def _learn_column(name: str, series: pd.Series) -> Column:
@@ -346,22 +349,25 @@ def _as_numbers(series: pd.Series) -> Floats:
     from pandas.api import types
 
     if types.is_timedelta64_dtype(series):
-        return np.asarray(series.dt.total_seconds() / 86_400.0, dtype=np.float64)
+        return np.asarray(series.dt.total_seconds(), dtype=np.float64) / np.float64(86_400)
     if types.is_complex_dtype(series):
         return np.asarray(np.real(series.to_numpy()), dtype=np.float64)
     if _is_time(series):
         return _as_days(series)
     if isinstance(series.dtype, types.CategoricalDtype):
         series = series.astype(object)
-    return pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    values = pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    # Beyond this the square overflows; no quantity of a business is that large.
+    return np.where(np.abs(values) > LARGEST, np.copysign(np.inf, values), values)
 
 
 def _as_days(series: pd.Series) -> Floats:
     import pandas as pd
 
     times = pd.to_datetime(series, errors="coerce", utc=True, format=None if _is_time(series) else "mixed")
-    epoch = pd.Timestamp(0, tz="UTC")
-    return ((times - epoch) / pd.Timedelta(days=1)).to_numpy(dtype=np.float64, na_value=np.nan)
+    # Whole seconds, since years beyond 1678-2262 do not fit into nanoseconds.
+    seconds = times.astype("datetime64[s, UTC]")
+    return np.where(seconds.isna(), np.nan, seconds.astype("int64").to_numpy(dtype=np.float64) / 86_400.0)
 
 
 def _as_text(series: pd.Series) -> NDArray[np.object_]:

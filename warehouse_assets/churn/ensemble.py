@@ -60,7 +60,7 @@ class Ensemble:
     folds: tuple[FoldModel, ...]
     choice: Choice
     calibration: Calibration
-    base_log_odds: float
+    base_rate: float
     with_hinges: bool
 
     def predict(self, frame: pd.DataFrame) -> Floats:
@@ -69,14 +69,13 @@ class Ensemble:
         Raises:
             UserError: ``frame`` lacks a column of the training frame, or names one twice.
         """
-        return expit(self.log_odds(frame))
+        return expit(self.log_odds(frame)) if self.folds else self._base_rates(frame)
 
     def log_odds(self, frame: pd.DataFrame) -> Floats:
         """Calibrated log-odds for each row of ``frame``; errors as `predict`."""
-        cells = encode.read_frame(self.columns, frame)
         if not self.folds or not len(frame):
-            return np.full(len(frame), self.base_log_odds)
-        designs = _designs(self.columns, cells, self.with_hinges)
+            return logit(self._base_rates(frame))
+        designs = _designs(self.columns, encode.read_frame(self.columns, frame), self.with_hinges)
         threads = Settings.from_env().threads
         total = np.zeros(len(frame))
         for fold in self.folds:
@@ -86,8 +85,12 @@ class Ensemble:
                     total += weight * model.predict(tree, threads)
             if self.choice.weights[-2]:
                 total += self.choice.weights[-2] * fold.linear.predict(linear)
-        raw = total / len(self.folds) + self.choice.weights[-1] * self.base_log_odds
+        raw = total / len(self.folds) + self.choice.weights[-1] * float(logit(np.asarray(self.base_rate)))
         return self.calibration.apply(raw)
+
+    def _base_rates(self, frame: pd.DataFrame) -> Floats:
+        encode.read_frame(self.columns, frame)  # raises for a column that is missing
+        return np.full(len(frame), self.base_rate)
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """What each column adds to each row's log-odds (rows in order x used columns), before calibration.
@@ -131,13 +134,14 @@ class Ensemble:
             ],
             "choice": asdict(self.choice),
             "calibration": self.calibration.to_json(),
-            "base_log_odds": self.base_log_odds,
+            "base_rate": self.base_rate,
             "with_hinges": self.with_hinges,
         }
 
     @classmethod
     def from_json(cls, item: dict[str, Any]) -> Ensemble:
         """The inverse of `to_json`."""
+        chosen = item["choice"]
         folds = tuple(
             FoldModel(
                 {name: np.asarray(values) for name, values in fold["means"].items()},
@@ -149,11 +153,9 @@ class Ensemble:
         return cls(
             encode.columns_from_json(item["columns"]),
             folds,
-            Choice(
-                **{key: tuple(value) if isinstance(value, list) else value for key, value in item["choice"].items()}
-            ),
+            Choice(tuple(chosen["rounds"]), chosen["penalty"], tuple(chosen["weights"])),
             Calibration.from_json(item["calibration"]),
-            item["base_log_odds"],
+            item["base_rate"],
             item["with_hinges"],
         )
 
@@ -217,11 +219,8 @@ def recipes(rows: int, minority: int, seed: int) -> tuple[dict[str, Any], ...]:
         "bagging_fraction": 0.9,
         "min_data_in_leaf": int(np.clip(rows / 100, 5, 20)),
     }
-    return (
-        deep,
-        {**strict, "learning_rate": slow, "num_leaves": 12},
-        {**strict, "learning_rate": fast, "num_leaves": 4},
-    )
+    regular = ({**strict, "learning_rate": slow, "num_leaves": 12}, {**strict, "learning_rate": fast, "num_leaves": 4})
+    return (deep, *regular) if rows >= 300 else regular
 
 
 def fit(
@@ -233,7 +232,7 @@ def fit(
     column, or fewer than two rows of a class the result is the base rate. A ``choice`` made before on like data is
     kept, which takes a third of the time; else cross validation chooses.
     """
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no stubs
 
     columns = encode.learn_columns(frame)
     rate = float(label.mean())
@@ -241,7 +240,7 @@ def fit(
     with_hinges = sum(column.kind != "ignored" for column in columns) <= HINGE_COLUMNS
     plan = _plan_folds(label, groups, seed)
     if not plan or all(column.kind == "ignored" for column in columns):
-        return Ensemble(columns, (), Choice((), 0.0, (0.0, 1.0)), Calibration(), base, with_hinges)
+        return Ensemble(columns, (), Choice((), 0.0, (0.0, 1.0)), Calibration(), rate, with_hinges)
     threads = Settings.from_env().threads
     designs = _designs(columns, encode.read_frame(columns, frame), with_hinges)
     settings = recipes(len(label), int(min(label.sum(), len(label) - label.sum())), seed)
@@ -290,7 +289,7 @@ def fit(
         for fit in fits
     )
     calibration = fit_calibration(blended, label, seed)
-    return Ensemble(columns, folds, choice, calibration, base, with_hinges)
+    return Ensemble(columns, folds, choice, calibration, rate, with_hinges)
 
 
 def _out_of_fold(fits: list[_FoldFit], rounds: tuple[int, ...], label: Floats) -> tuple[Floats, int]:

@@ -15,22 +15,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+# What a label's text says when the customer left; two values that are not among these are taken in sorted order.
 POSITIVE_WORDS = frozenset(
-    {
-        "1",
-        "true",
-        "t",
-        "yes",
-        "y",
-        "churn",
-        "churned",
-        "left",
-        "lost",
-        "exited",
-        "attrited customer",
-        "cancelled",
-        "canceled",
-    }
+    {"1", "true", "t", "yes", "y", "churn", "churned", "left", "lost", "exited", "attrited", "cancelled", "canceled"}
 )
 
 
@@ -76,19 +63,19 @@ def read_label(label: Any, rows: int) -> tuple[Floats, NDArray[np.bool_]]:
     if len(distinct) > 2:
         shown = ", ".join(repr(value) for value in distinct[:4])
         raise UserError(f"The label has {len(distinct)} different values ({shown} …); it must have two.")
-    positive = [value for value in distinct if _means_left(value)]
-    if len(distinct) == 2 and len(positive) != 1:
-        positive = [max(distinct)] if _comparable(distinct) else [max(distinct, key=str)]
+    if len(distinct) == 2 and _are_numbers(distinct):
+        positive = [max(distinct)]
+    else:
+        positive = [value for value in distinct if _means_left(value)]
+        if len(distinct) == 2 and len(positive) != 1:
+            positive = [max(distinct, key=str)]
     return (values == positive[0]).to_numpy(dtype=float) if positive else np.zeros(len(values)), known
 
 
 def _means_left(value: Any) -> bool:
-    return _text(value) in POSITIVE_WORDS
+    words = encode.text_of(value).lower().split()
+    return bool(words) and words[0] in POSITIVE_WORDS
 
 
-def _text(value: Any) -> str:
-    return encode.text_of(value).lower()
-
-
-def _comparable(values: list[Any]) -> bool:
+def _are_numbers(values: list[Any]) -> bool:
     return all(isinstance(value, int | float | np.number | np.bool_) for value in values)

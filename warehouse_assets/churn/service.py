@@ -44,7 +44,7 @@ def train_model(connection: psycopg.Connection, run_id: str | None, force: bool 
     latest = next(iter(registry.versions(connection, MODEL)), None)
     if not force and latest and latest.parameters.get("data_hash") == training.data_hash(frame):
         record_inputs(connection, MODEL_TABLE, TRAINING_INPUTS, seen)
-        return Outcome("unchanged: no labelled customer-month differs from those version %d saw" % latest.version)
+        return Outcome(f"unchanged: version {latest.version} has seen the same labelled customer-months")
     model = training.train(frame)
     candidate = registry.Candidate(
         MODEL,

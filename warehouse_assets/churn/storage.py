@@ -38,7 +38,7 @@ def read_customer_months(connection: psycopg.Connection, month: date | None = No
         cursor = connection.execute(query, {"month": month})
     except psycopg.errors.UndefinedTable as error:
         raise UserError(
-            "The table features.customer_month does not exist; build the dbt model customer_month first (warehouse run)."
+            "The table features.customer_month does not exist; build the dbt model customer_month first."
         ) from error
     rows = cursor.fetchall()
     columns: dict[str, Any] = {}
@@ -77,7 +77,8 @@ def write_predictions(
 
     Readers see the old rows until the commit. Returns the rows written.
     """
-    months = {value.date() for value in scored[MONTH]}
+    rows: list[dict[str, Any]] = scored.to_dict(orient="records")  # type: ignore[assignment]  # keys are the column names
+    months = {row[MONTH].date() for row in rows}
     connection.execute("delete from ml.churn_prediction where as_of = any(%s)", (list(months),))
     statement = """
         copy ml.churn_prediction (
@@ -87,22 +88,22 @@ def write_predictions(
         from stdin
     """
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in scored.itertuples(index=False):
+        for row in rows:
             copy.write_row(
                 (
-                    row.customer_id,
-                    row.month.date(),
+                    row["customer_id"],
+                    row[MONTH].date(),
                     model_version_id,
-                    float(row.churn_probability),
-                    round(float(row.churn_score), 2),
-                    row.risk_tier,
-                    Jsonb(row.factors),
-                    Jsonb(row.reasons),
-                    row.suggested_action,
+                    float(row["churn_probability"]),
+                    round(float(row["churn_score"]), 2),
+                    row["risk_tier"],
+                    Jsonb(row["factors"]),
+                    Jsonb(row["reasons"]),
+                    row["suggested_action"],
                     run_id,
                 )
             )
-    return len(scored)
+    return len(rows)
 
 
 def feature_list(model: ChurnModel) -> list[dict[str, Any]]:

@@ -79,9 +79,7 @@ class ChurnModel:
         """
         item = json.loads(text)
         if item.get("format") != FORMAT:
-            raise UserError(
-                f"The stored churn model has format {item.get('format')!r}, this version reads {FORMAT}; train it again."
-            )
+            raise UserError(f"The stored churn model has format {item.get('format')!r}, not {FORMAT}; train it again.")
         return cls(
             tuple(Feature(**feature) for feature in item["features"]),
             ensemble.Ensemble.from_json(item["ensemble"]),
@@ -108,7 +106,7 @@ def labelled(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def too_little(frame: pd.DataFrame) -> str | None:
-    """Why ``frame`` (customer-months as in `features.customer_month`) is too little to train on; None if it is enough."""
+    """Why ``frame`` (rows of `features.customer_month`) is too little to train on; None if it is enough."""
     known = labelled(frame)
     churners = known.loc[known[LABEL].astype(bool), CUSTOMER].nunique() if len(known) else 0
     if len(known) < FEWEST_ROWS or churners < FEWEST_CHURNERS:
@@ -231,7 +229,7 @@ def score(model: ChurnModel, frame: pd.DataFrame) -> pd.DataFrame:
     probability = model.ensemble.predict(table)
     tiers = [risk_tier(value) for value in probability]
     scored = factor_scores(table)
-    factors = scored.drop(columns="churn_score").to_dict(orient="records")
+    factors: list[Any] = scored.drop(columns="churn_score").to_dict(orient="records")
     return pd.DataFrame(
         {
             CUSTOMER: frame[CUSTOMER].to_numpy(),
@@ -288,7 +286,7 @@ def require_features(expected: tuple[Feature, ...], found: tuple[Feature, ...]) 
     ]:
         problems.append(f"of another type: {'; '.join(other)}")
     raise UserError(
-        f"The features to score are not those the churn model was trained on ({'; '.join(problems) or 'another order'}); "
+        f"The features to score are not those the model was trained on ({'; '.join(problems) or 'another order'}); "
         "train it again with the asset ml/churn_model."
     )
 

@@ -80,8 +80,8 @@ class Guard:
         if short <= self.tolerance:
             return None
         return (
-            f"{self.metric} {ours:.4f} is worse than the champion's {theirs:.4f} (version {champion.version}) by more than "
-            f"the {self.tolerance:.4f} allowed"
+            f"{self.metric} {ours:.4f} is worse than the champion's {theirs:.4f} (version {champion.version}) "
+            f"by more than the {self.tolerance:.4f} allowed"
         )
 
 
@@ -112,7 +112,10 @@ def register(connection: psycopg.Connection, candidate: Candidate, guard: Guard)
         )
     query = f"""
         insert into ml.model_version
-            (model, version, run_id, algorithm, parameters, features, metrics, data_from, data_to, artifact, is_champion)
+            (
+                model, version, run_id, algorithm, parameters, features, metrics, data_from, data_to, artifact,
+                is_champion
+            )
         select
             %(model)s,
             coalesce(max(version), 0) + 1,

@@ -1,0 +1,206 @@
+"""fit_predict on tables of every shape: it answers with probabilities, or with one clear sentence."""
+
+import datetime
+import decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from warehouse_assets.churn.metrics import auc, calibration_error
+from warehouse_assets.churn.model import fit_predict, read_label
+from warehouse_assets.errors import UserError
+
+ROWS = 240
+
+
+def customers(rows: int = ROWS, seed: int = 0, rate: float = 0.3) -> tuple[pd.DataFrame, pd.Series, np.ndarray]:
+    """A small churn table with the true probabilities beside it."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "tenure": rng.integers(0, 70, rows),
+            "charge": rng.gamma(3, 20, rows),
+            "contract": rng.choice(["monthly", "yearly", "two years"], rows),
+            "paperless": rng.random(rows) < 0.5,
+        }
+    )
+    score = 1.5 * (frame["contract"] == "monthly") - 0.04 * frame["tenure"] + 0.02 * frame["charge"]
+    truth = 1 / (1 + np.exp(-(score - np.quantile(score, 1 - rate)) * 1.5))
+    return frame, pd.Series((rng.random(rows) < truth).astype(int)), np.asarray(truth)
+
+
+def assert_probabilities(found: np.ndarray, rows: int) -> None:
+    assert isinstance(found, np.ndarray)
+    assert found.dtype == np.float64
+    assert found.shape == (rows,)
+    assert np.isfinite(found).all()
+    assert ((found >= 0) & (found <= 1)).all()
+
+
+def test_ranks_and_is_calibrated() -> None:
+    frame, label, _ = customers(2600)
+    found = fit_predict(frame[:1600], label[:1600], frame[1600:])
+    _, _, truth = customers(2600)
+    assert auc(label[1600:], found) > auc(label[1600:], truth[1600:]) - 0.03
+    assert np.abs(found - truth[1600:]).mean() < 0.06
+    assert calibration_error(label[1600:], found) < 0.06
+
+
+def test_same_input_same_output_whatever_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame, label, _ = customers()
+    monkeypatch.setenv("WAREHOUSE_THREADS", "1")
+    first = fit_predict(frame[:200], label[:200], frame[200:])
+    monkeypatch.setenv("WAREHOUSE_THREADS", "2")
+    np.testing.assert_allclose(fit_predict(frame[:200], label[:200], frame[200:]), first, rtol=0, atol=1e-9)
+
+
+# name → (values of the extra column in training, values of it in the table to score)
+ODD_COLUMNS = {
+    "all null": (lambda n: [None] * n, lambda n: [None] * n),
+    "all null, then values": (lambda n: [np.nan] * n, lambda n: list(range(n))),
+    "constant": (lambda n: ["x"] * n, lambda n: ["x"] * n),
+    "constant, then others": (lambda n: [1] * n, lambda n: list(range(n))),
+    "ids": (lambda n: [f"id-{i}" for i in range(n)], lambda n: [f"id-{i}" for i in range(n, 2 * n)]),
+    "unseen categories": (lambda n: ["a", "b"] * (n // 2), lambda n: ["c"] * n),
+    "many categories": (lambda n: [f"s{i % 60}" for i in range(n)], lambda n: [f"s{i % 90}" for i in range(n)]),
+    "infinite": (lambda n: [np.inf, -np.inf, 1.0, 2.0] * (n // 4), lambda n: [np.inf, -np.inf] * (n // 2)),
+    "only infinite": (lambda n: [np.inf] * n, lambda n: [-np.inf] * n),
+    "huge": (lambda n: [1e308, -1e308, 0.0, 1e-308] * (n // 4), lambda n: [1e308] * n),
+    "numbers as text": (lambda n: [" 1.5", "2", "", "3"] * (n // 4), lambda n: ["4", " "] * (n // 2)),
+    "number, then text": (lambda n: list(range(n)), lambda n: ["?"] * n),
+    "text, then number": (lambda n: ["a", "b"] * (n // 2), lambda n: list(range(n))),
+    "mixed kinds": (lambda n: [1, "one", None, 2.5] * (n // 4), lambda n: [datetime.date(2026, 1, 1), "x"] * (n // 2)),
+    "lists": (lambda n: [[1], [2]] * (n // 2), lambda n: [{"a": 1}, None] * (n // 2)),
+    "booleans with nulls": (lambda n: [True, None] * (n // 2), lambda n: [False, None] * (n // 2)),
+    "decimals": (lambda n: [decimal.Decimal("1.5"), None] * (n // 2), lambda n: [decimal.Decimal(2)] * n),
+    "dates as text": (lambda n: ["2024-01-31", None] * (n // 2), lambda n: ["2025-02-28", "never"] * (n // 2)),
+    "dates": (lambda n: [datetime.date(2024, 1, 1 + i % 28) for i in range(n)], lambda n: [None] * n),
+    "times": (lambda n: pd.date_range("2024-01-01", periods=n, freq="h", tz="America/Chicago"), lambda n: [pd.NaT] * n),
+    "times beyond nanoseconds": (lambda n: ["9999-12-31", "1000-01-01"] * (n // 2), lambda n: ["0001-01-01"] * n),
+    "durations": (lambda n: pd.to_timedelta(np.arange(n), "D"), lambda n: pd.to_timedelta([None] * n)),
+    "categories": (lambda n: pd.Categorical(["a", None] * (n // 2)), lambda n: pd.Categorical(["z"] * n)),
+    "categories of numbers": (lambda n: pd.Categorical([3, 1, 2, 1] * (n // 4)), lambda n: pd.Categorical([7] * n)),
+    "nullable integers": (lambda n: pd.array([1, None] * (n // 2), "Int64"), lambda n: pd.array([None] * n, "Int64")),
+    "nullable booleans": (lambda n: pd.array([True, None] * (n // 2), "boolean"), lambda n: [None] * n),
+    "complex": (lambda n: np.arange(n) * 1j, lambda n: np.arange(n) * (1 + 1j)),
+    "periods": (lambda n: pd.period_range("2020-01", periods=n, freq="D"), lambda n: [None] * n),
+    "quotes, commas, unicode": (lambda n: ['a"b', "c,d:[]{}", "é\n", "\x00"] * (n // 4), lambda n: ["日本"] * n),
+}
+
+
+@pytest.mark.parametrize("name", ODD_COLUMNS)
+def test_odd_columns(name: str) -> None:
+    make_train, make_test = ODD_COLUMNS[name]
+    frame, label, _ = customers(120)
+    train = frame[:80].assign(**{'odd "column", {with}': make_train(80)})
+    test = frame[80:].assign(**{'odd "column", {with}': make_test(40)})
+    assert_probabilities(fit_predict(train, label[:80], test), 40)
+
+
+def test_a_column_of_ids_changes_nothing() -> None:
+    frame, label, _ = customers()
+    plain = fit_predict(frame[:200], label[:200], frame[200:])
+    with_ids = frame.assign(account=[f"A-{number:05d}" for number in range(ROWS)], CustomerId=range(ROWS))
+    np.testing.assert_array_equal(fit_predict(with_ids[:200], label[:200], with_ids[200:]), plain)
+
+
+def test_column_and_row_order_and_index_do_not_matter() -> None:
+    frame, label, _ = customers()
+    plain = fit_predict(frame[:200], label[:200], frame[200:])
+    shuffled = frame[200:][list(reversed(frame.columns))].assign(unknown="ignored")
+    shuffled.index = pd.Index(["same"] * len(shuffled))
+    odd = frame[:200].set_index(pd.MultiIndex.from_product([range(20), range(10)]))
+    found = fit_predict(odd, label[:200].set_axis(range(900, 1100)), shuffled)
+    np.testing.assert_allclose(found, plain, rtol=0, atol=1e-12)
+    reverse = fit_predict(frame[:200], label[:200], frame[200:][::-1])
+    np.testing.assert_allclose(reverse[::-1], plain, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 10, 50])
+def test_few_rows(rows: int) -> None:
+    frame, label, _ = customers(rows + 20)
+    assert_probabilities(fit_predict(frame[:rows], label[:rows], frame[rows:]), 20)
+
+
+def test_strong_imbalance_keeps_the_base_rate() -> None:
+    frame, label, _ = customers(3000, rate=0.01)
+    rare = label.where(np.random.default_rng(1).random(3000) < 0.5, 0)
+    assert 5 < rare[:2000].sum() < 80
+    found = fit_predict(frame[:2000], rare[:2000], frame[2000:])
+    assert_probabilities(found, 1000)
+    assert found.mean() == pytest.approx(rare[:2000].mean(), rel=0.5)
+
+
+def test_noise_gives_the_base_rate() -> None:
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame(rng.normal(size=(900, 12)), columns=[f"x{i}" for i in range(12)])
+    label = pd.Series(rng.random(900) < 0.2)
+    found = fit_predict(frame[:600], label[:600], frame[600:])
+    assert found.std() < 0.06
+    assert found.mean() == pytest.approx(label[:600].mean(), abs=0.05)
+
+
+# label values → value that means "left"
+LABELS = [
+    ([0, 1], 1),
+    ([1, 2], 2),
+    ([-1, 1], 1),
+    ([0.0, 1.0], 1.0),
+    ([False, True], True),
+    (["No", "Yes"], "Yes"),
+    (["stayed", "Churned"], "Churned"),
+    (["Existing Customer", "Attrited Customer"], "Attrited Customer"),
+    (["a", "b"], "b"),
+    ([0, "1"], "1"),
+]
+
+
+@pytest.mark.parametrize(("values", "positive"), LABELS)
+def test_label_codes(values: list[object], positive: object) -> None:
+    raw = [values[0], values[1], values[0], None]
+    label, known = read_label(pd.Series(raw, dtype=object), 4)
+    assert label.tolist() == [float(value == positive) for value in raw[:3]]
+    assert known.tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize(("value", "rate"), [(0, 0.0), (1, 1.0), ("No", 0.0), ("Yes", 1.0), (False, 0.0), (True, 1.0)])
+def test_equal_labels_give_the_base_rate(value: object, rate: float) -> None:
+    frame, _, _ = customers(60)
+    found = fit_predict(frame[:40], pd.Series([value] * 40), frame[40:])
+    np.testing.assert_allclose(found, rate, atol=1e-9)
+
+
+def test_rows_without_a_label_are_not_used() -> None:
+    frame, label, _ = customers()
+    hidden = label[:200].astype("Int64")
+    hidden[150:200] = pd.NA
+    found = fit_predict(frame[:200], hidden, frame[200:])
+    np.testing.assert_array_equal(found, fit_predict(frame[:150], label[:150], frame[200:]))
+
+
+def test_nothing_to_score_and_nothing_to_learn_from() -> None:
+    frame, label, _ = customers(60)
+    assert fit_predict(frame, label, frame[:0]).shape == (0,)
+    found = fit_predict(frame[[]], label, frame[[]])
+    np.testing.assert_allclose(found, label.mean())
+
+
+# what is wrong → (arguments of fit_predict, words of the sentence)
+FRAME, LABEL, _ = customers(40)
+BAD = {
+    "duplicate names in training": ((pd.concat([FRAME, FRAME[["tenure"]]], axis=1), LABEL, FRAME), "'tenure'"),
+    "duplicate names in scoring": ((FRAME, LABEL, pd.concat([FRAME, FRAME[["tenure"]]], axis=1)), "'tenure'"),
+    "missing column": ((FRAME, LABEL, FRAME.drop(columns="charge")), "charge"),
+    "lengths": ((FRAME, LABEL[:10], FRAME), "10 rows"),
+    "three classes": ((FRAME, pd.Series([0, 1, 2, 3] * 10), FRAME), "4 different values"),
+    "no label": ((FRAME, pd.Series([None] * 40), FRAME), "No row has a label"),
+    "no rows": ((FRAME[:0], LABEL[:0], FRAME), "No row has a label"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_sentence(name: str) -> None:
+    arguments, words = BAD[name]
+    with pytest.raises(UserError, match=words):
+        fit_predict(*arguments)
