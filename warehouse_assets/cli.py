@@ -141,8 +141,8 @@ def simulate(
 
     if hours + days == 0:
         raise UserError("Say how far to move the company: --hours N or --days N.")
-    with progress(console, "Simulating") as on_progress:
-        summary = advance_company(Settings.from_env(), hours=hours + 24 * days, on_progress=on_progress)
+    with progress(console, "Simulating"):
+        summary = advance_company(Settings.from_env(), hours=hours + 24 * days)
     console.print(summary, highlight=False)
 
 

@@ -8,7 +8,7 @@ from warehouse_assets.database.connections import connect, resolve
 from warehouse_assets.operate.profile_choice import stored_profile
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.contract import load_contract
-from warehouse_assets.source.profiles import Profile, open_profile
+from warehouse_assets.source.profiles import FilesProfile, Profile, open_profile
 
 _STATE = "select source_table, watermark, extracted_at from etl.table_state"
 
@@ -29,11 +29,9 @@ def moved_tables(settings: Settings) -> list[str] | None:
             return None
         state = {name: (watermark, at) for name, watermark, at in connection.execute(_STATE)}
     profile = open_profile(*stored, databases.operational)
-    if profile.kind == "files":
+    if isinstance(profile, FilesProfile):
         return [
-            name
-            for name in sorted(profile.tables)
-            if name not in state or (profile.modified_at(name) or state[name][1]) > state[name][1]
+            name for name in sorted(profile.tables) if name not in state or profile.modified_at(name) > state[name][1]
         ]
     return list(_tables_ahead(profile, databases.operational, {name: mark for name, (mark, _) in state.items()}))
 
@@ -46,7 +44,7 @@ def _tables_ahead(profile: Profile, url: str, watermarks: dict[str, str | None])
             if cursor is None or watermarks.get(name) is None:
                 yield name
                 continue
-            select = sql.SQL(profile.select(name))  # type: ignore[arg-type]  # the profile's own SQL, not user input
+            select = sql.SQL(profile.select(name))  # the profile's own SQL, which is code
             query = sql.SQL("select max({cursor})::timestamptz > %s::timestamptz from ({select}) as source").format(
                 cursor=sql.Identifier(cursor), select=select
             )

@@ -14,7 +14,7 @@ DEFAULT_PROFILE = "default"
 def stored_profile(connection: psycopg.Connection) -> tuple[str, dict[str, str]] | None:
     """The profile this warehouse is filled from with its settings; None before its first run."""
     rows = connection.execute("select key, value from etl.setting where key in ('profile', 'profile_settings')")
-    stored = dict(rows.fetchall())
+    stored: dict[str, str] = dict(rows.fetchall())
     if "profile" not in stored:
         return None
     return stored["profile"], json.loads(stored.get("profile_settings", "{}"))

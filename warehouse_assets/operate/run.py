@@ -12,7 +12,7 @@ from warehouse_assets.database.migrate import migrate
 from warehouse_assets.errors import UserError
 from warehouse_assets.operate.launch import RunOutcome, launch_job
 from warehouse_assets.operate.profile_choice import DEFAULT_PROFILE, remember_profile, stored_profile
-from warehouse_assets.operate.progress import OnProgress, progress
+from warehouse_assets.operate.progress import progress
 from warehouse_assets.operate.summary import print_summary
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.profiles import open_profile
@@ -59,7 +59,7 @@ def simulate_if_needed(databases: Databases, request: RunRequest, console: Conso
             preset=request.preset or "demo",
             seed=7 if request.seed is None else request.seed,
             overrides=request.settings or {},
-            on_progress=on_progress,
+            on_progress=lambda done, months: on_progress("months", done, months),
         )
 
 
@@ -103,7 +103,7 @@ def run_warehouse(settings: Settings, request: RunRequest, console: Console) -> 
     return outcome
 
 
-def advance_company(settings: Settings, hours: int, on_progress: OnProgress) -> str:
+def advance_company(settings: Settings, hours: int) -> str:
     """Move the simulated company forward and return what to tell the user.
 
     Raises:
@@ -116,6 +116,6 @@ def advance_company(settings: Settings, hours: int, on_progress: OnProgress) -> 
     databases = resolve(settings)
     if simulation_state(databases.operational) is None:
         raise UserError("No company has been simulated here yet; begin with `warehouse run`.")
-    summary = advance(databases.operational, databases.planted, hours=hours, on_progress=on_progress)
+    summary = advance(databases.operational, databases.planted, hours=hours)
     rows = ", ".join(f"{table} {count:,}" for table, count in summary.rows.items() if count)
     return f"The company's clock stands at {summary.as_of:%Y-%m-%d %H:%M} UTC. New and changed rows: {rows or 'none'}."

@@ -4,14 +4,24 @@ One dbt invocation builds a set. Models whose inputs have not moved are not hand
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, MaterializeResult, Output
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    MaterializeResult,
+    Output,
+    TableColumnDep,
+    TableColumnLineage,
+)
 from dagster_dbt import dbt_assets
 
 from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.operate.options import RunOptions
 from warehouse_assets.transform.invoke import start_dbt_build
+from warehouse_assets.transform.lineage import UntraceableSqlError, column_sources
 from warehouse_assets.transform.plan import models_of, plan_build
 from warehouse_assets.transform.state import build_lock, read_state
 from warehouse_assets.transform.translator import WarehouseDbtTranslator
@@ -48,6 +58,33 @@ class Unchanged:
         key = self._waiting.pop(unique_id, None)
         if key is not None:
             yield MaterializeResult(asset_key=key, metadata={"state": "unchanged"})
+
+
+def with_column_lineage(
+    event: Any, manifest: Mapping[str, Any], translator: WarehouseDbtTranslator, target_path: Path
+) -> Any:
+    """Add the origin of every column to the event that tells a model was built; other events pass."""
+    if not (isinstance(event, Output) and "unique_id" in event.metadata):
+        return event
+    unique_id = str(event.metadata["unique_id"].value)
+    node = manifest["nodes"][unique_id]
+    compiled = target_path / "compiled" / node["package_name"] / node["original_file_path"]
+    try:
+        sources = column_sources(manifest, unique_id, compiled.read_text(encoding="utf-8"))
+    except UntraceableSqlError as error:
+        return event.with_metadata({**event.metadata, "column_lineage": f"not traced: {error}"})
+    keys = {
+        upstream: translator.get_asset_spec(manifest, upstream, None).key
+        for pairs in sources.values()
+        for upstream, _ in pairs
+    }
+    lineage = TableColumnLineage(
+        {
+            column: [TableColumnDep(asset_key=keys[upstream], column_name=name) for upstream, name in pairs]
+            for column, pairs in sources.items()
+        }
+    )
+    return event.with_metadata({**event.metadata, "dagster/column_lineage": lineage})
 
 
 def build_dbt_assets(manifest: Mapping[str, Any]) -> list[AssetsDefinition]:
@@ -88,7 +125,7 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
                 )
                 for event in invocation.stream():
                     yield from unchanged.above(event)
-                    yield event
+                    yield with_column_lineage(event, manifest, translator, invocation.target_path)
             yield from unchanged.rest()
 
     return run_dbt
