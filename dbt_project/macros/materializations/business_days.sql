@@ -76,9 +76,9 @@
         drop table {{ partition_of(build, 'rest') }};
     {%- endcall -%}
     {%- do create_indexes(build) -%}
-    {%- call statement('swap') -%} {{ put_in_place(build, relation, day) }} {%- endcall -%}
+    {%- call statement('swap') -%} {{ put_in_place(build, relation) }} {%- endcall -%}
     {%- do create_indexes(relation) -%}
-    {%- call statement('analyze') -%} analyze {{ relation }} {%- endcall -%}
+    {{ analyze_partitions(relation) }}
 {% endmacro %}
 
 
@@ -100,8 +100,19 @@
         from {{ fresh }}
     {%- endcall -%}
     {%- if plan.days | length > 31 -%}
-        {%- call statement('analyze') -%} analyze {{ relation }} {%- endcall -%}
+        {{ analyze_partitions(relation) }}
     {%- endif -%}
+{% endmacro %}
+
+
+{#- Statistics from samples of 3,000 rows a partition: at the default of 30,000 they took longer (19 s for 25 partitions of
+    100,000 rows and 32 columns) than the rows. -#}
+{% macro analyze_partitions(relation) %}
+    {%- call statement('analyze') %}
+        set local default_statistics_target = 10;
+        analyze {{ relation }};
+        reset default_statistics_target
+    {%- endcall -%}
 {% endmacro %}
 
 

@@ -1,8 +1,8 @@
 {#- Statement that moves the partitions of a finished build into the table readers know, and drops the build.
 
-    The table is made if it is not there, and its columns are altered to those of the build, in place: grants, comments
+    Without such a table the build becomes it. Else the table's columns are altered to those of the build, in place: grants, comments
     and views survive. A view on a column that is gone stops the swap with PostgreSQL's own words; nothing is half done. -#}
-{% macro put_in_place(build, relation, day) %}
+{% macro put_in_place(build, relation) %}
     do $swap$
     declare
         build regclass := '{{ build }}';
@@ -18,16 +18,23 @@
             target := null;
         end if;
         if target is null then
-            create table {{ relation }} (like {{ build }} including defaults including constraints)
-            partition by range ({{ day }});
-        else
-            lock table {{ relation }} in access exclusive mode;
+            alter table {{ build }} rename to {{ relation.include(database=false, schema=false) }};
             for child in
-                select inhrelid::regclass as name from pg_inherits where inhparent = target
+                select inhrelid::regclass as name, relname as current_name
+                from pg_inherits
+                inner join pg_class on pg_class.oid = inhrelid
+                where inhparent = to_regclass('{{ relation }}')
             loop
-                execute format('drop table %s', child.name);
+                execute format('alter table %s rename to %I', child.name, regexp_replace(child.current_name, '_new$', ''));
             end loop;
+            return;
         end if;
+        lock table {{ relation }} in access exclusive mode;
+        for child in
+            select inhrelid::regclass as name from pg_inherits where inhparent = target
+        loop
+            execute format('drop table %s', child.name);
+        end loop;
         {{ drop_plain_indexes(relation) }}
         {{ align_columns(build, relation) }}
         for child in

@@ -34,7 +34,7 @@
 {#- The raw tables named in config(sources=[...]). -#}
 {% macro model_sources() %}
     {%- set sources = config.get('sources', []) -%}
-    {%- if sources is string or not sources -%}
+    {%- if execute and (sources is string or not sources) -%}
         {%- do exceptions.raise_compiler_error(
             model.name ~ ": config(sources=['table', ...]) must name the raw tables the model depends on, "
             ~ "directly or through other models."
