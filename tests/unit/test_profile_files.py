@@ -176,7 +176,12 @@ def test_inches_in_plain_text_are_no_quotes(profile_of: Callable[..., FilesProfi
 
 
 def test_a_header_without_rows_gives_none(profile_of: Callable[..., FilesProfile]) -> None:
-    assert read(profile_of("id,day,weight,tipped")) == ([], [])
+    profile = profile_of("id,day,weight,tipped")
+    assert read(profile) == ([], [])
+    assert not profile.has_rows("loads")
+    (profile.manifest.directory / "loads.csv").write_text("id,day,weight,tipped\n1,2024-03-05,5,\n")
+    profile.close()
+    assert profile.has_rows("loads")
 
 
 def test_encoding_delimiter_header_skip_and_nulls_can_be_stated(profile_of: Callable[..., FilesProfile]) -> None:

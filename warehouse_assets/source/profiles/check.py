@@ -174,7 +174,7 @@ def _sampled(
     report: TableReport,
 ) -> TableReport:
     """The report with the columns whose values cannot be cast in a sample."""
-    rows, said = _try(connection, sql.SQL("select count(*) from ({}) as sample").format(_all_of(mapped.query)))
+    rows, said = _try(connection, sql.SQL("select count(part) from ({}) as sample").format(_all_of(mapped.query)))
     if said is None:
         return TableReport(table.name, report.columns, note=f"{rows:,} rows sampled")
     if said == "":
@@ -190,7 +190,7 @@ def _sampled(
                 column.name, described[column.name], table.column(column.name), profile.manifest.time_zone
             )
             one = sql.SQL("select {} as value from ({}) as profile").format(value, profile.select_sql(table.name))
-            _, message = _try(connection, sql.SQL("select count(*) from ({}) as sample").format(_all_of(one)))
+            _, message = _try(connection, sql.SQL("select count(part) from ({}) as sample").format(_all_of(one)))
         if message:
             found = True
             note = f"{message}; convert it in the SELECT"
@@ -203,10 +203,8 @@ def _sampled(
 
 
 def _all_of(query: sql.Composable) -> sql.Composed:
-    """The first rows of ``query`` with every column computed: ``offset 0`` keeps the planner from dropping them."""
-    return sql.SQL("select to_jsonb(part) as part from ({} limit {}) as part offset 0").format(
-        query, sql.Literal(SAMPLE_ROWS)
-    )
+    """The first rows of ``query`` with every column computed: the planner drops what nothing is made of."""
+    return sql.SQL("select to_jsonb(part) as part from ({} limit {}) as part").format(query, sql.Literal(SAMPLE_ROWS))
 
 
 def _try(connection: psycopg.Connection, query: sql.Composed) -> tuple[int, str | None]:
@@ -217,6 +215,6 @@ def _try(connection: psycopg.Connection, query: sql.Composed) -> tuple[int, str 
             row = connection.execute(query).fetchone()
     except psycopg.errors.QueryCanceled:
         return 0, ""
-    except (psycopg.DataError, psycopg.errors.SyntaxErrorOrAccessRuleViolation) as error:
+    except (psycopg.DataError, psycopg.ProgrammingError) as error:
         return 0, " ".join((error.diag.message_primary or str(error)).split())
     return int(row[0]) if row else 0, None

@@ -71,7 +71,7 @@ def describe(connection: psycopg.Connection, profile: PostgresProfile, table: st
     statement = sql.SQL("select * from ({}) as profile limit 0").format(profile.select_sql(table))
     try:
         with connection.transaction(), connection.cursor() as cursor:
-            cursor.execute(statement)
+            cursor.execute(statement, prepare=True)  # the extended protocol, which takes a single statement
             given = [(column.name, column.type_code) for column in cursor.description or ()]
             cursor.execute(
                 "select oid, format_type(oid, null), typcategory::text from pg_catalog.pg_type where oid = any(%s)",
@@ -91,7 +91,7 @@ def describe(connection: psycopg.Connection, profile: PostgresProfile, table: st
         raise UserError(
             f"{profile.where(table)}: {_said(error)} in the source database; correct the SELECT."
         ) from error
-    except (psycopg.errors.SyntaxErrorOrAccessRuleViolation, psycopg.DataError, psycopg.NotSupportedError) as error:
+    except (psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError) as error:
         raise UserError(
             f"{profile.where(table)} is refused by the source database ({_said(error)}); correct it."
         ) from error

@@ -6,6 +6,7 @@ import shutil
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,22 @@ class FilesProfile(Profile):
             connection.close()
             raise
 
+    def has_rows(self, table: str) -> bool:
+        """Whether the SELECT of ``table`` gives a row, or its files hold rows that cannot be read.
+
+        Raises:
+            UserError: as ``session``.
+        """
+        import duckdb
+
+        connection, select, _ = self.session(table)
+        with closing(connection):
+            try:
+                found = connection.execute(f"select 1 from (\n{select}\n) as profile limit 1").fetchall()  # noqa: S608  # the profile's own SELECT
+            except duckdb.Error as error:
+                raise duck.select_error(self.where(table), error) from error
+        return bool(found) or bool(self.unreadable_rows(table))
+
     def read(self, table: Table) -> RecordBatches:
         """The rows of ``table`` as record batches of the contract's columns and types.
 
@@ -242,8 +259,28 @@ def profile_directory(name_or_dir: str) -> Path:
     )
 
 
-def _without_comments(sql: str) -> str:
-    return re.sub(r"--[^\n]*|/\*.*?\*/", "", sql, flags=re.DOTALL).strip()
+_TOKEN = re.compile(
+    r"""(?P<blank>\s+|--[^\n]*|/\*.*?\*/)|(?P<other>'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$|.)""",
+    re.DOTALL,
+)
+
+
+def one_select(text: str) -> str:
+    r"""The statement in ``text`` without what comes after it: semicolons and comments. Empty if all is comment.
+
+    >>> one_select("-- one row\nselect 'a;' -- b\nfrom c ; -- the end")
+    "-- one row\nselect 'a;' -- b\nfrom c"
+    """
+    begin_of_end = 0
+    for token in _TOKEN.finditer(text):
+        if token.lastgroup != "blank" and token.group() != ";":
+            begin_of_end = token.end()
+    return text[:begin_of_end].strip()
+
+
+def _begins_as_select(select: str) -> bool:
+    first = next((token.start() for token in _TOKEN.finditer(select) if token.lastgroup != "blank"), 0)
+    return re.match(r"(?i)(select|with|from|values)\b", select[first:]) is not None
 
 
 def _read_selects(manifest: Manifest, contract: Contract) -> dict[str, str]:
@@ -258,15 +295,12 @@ def _read_selects(manifest: Manifest, contract: Contract) -> dict[str, str]:
             text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path} cannot be read ({error}); write it as UTF-8.") from error
-        bare = _without_comments(text).rstrip(";").strip()
-        if not bare:
+        select = one_select(text)
+        if not select:
             continue  # a skeleton whose SELECT is still a comment
-        if not re.match(r"(?i)(select|with|from|values)\b", bare):
+        if not _begins_as_select(select):
             raise UserError(f"{path} does not begin with select or with; a profile holds one SELECT per table.")
-        text = text.strip()
-        while text.endswith(";"):
-            text = text[:-1].rstrip()
-        found[path.stem] = text
+        found[path.stem] = select
     return found
 
 
