@@ -75,15 +75,14 @@ def _apply(job: Job, state: TableState | None, since: str | None) -> bool:
         allow_empty(job, load.rows_raw)
     load.watermark_to = _watermark(job, state, is_whole)
     removed = _judge(job, is_whole)
-    difference = merge.compare(warehouse, table, job.calendar)
-    if difference.rows:
-        merge.write(warehouse, table, job.batch())
+    number = next_batch(warehouse)
+    difference = merge.merge_staging(warehouse, table, job.calendar, number)
+    if difference.rows or removed:
+        load.batch_id = number
     load.rows_inserted = difference.inserted
     load.rows_updated = difference.updated + difference.revived
     load.rows_unchanged = load.rows_extracted - load.rows_rejected - difference.rows
     load.rows_raw += difference.inserted + difference.revived - removed
-    if removed:
-        job.batch()
     _synchronize_quarantine(job, is_whole)
     _reconcile(job, state, is_whole)
     _release_repeats(job)
@@ -225,11 +224,9 @@ def _release_repeats(job: Job) -> None:
     warehouse.execute("truncate pg_temp.extract_rejected")
     rules.apply_rules(warehouse, table, names.STAGING)
     rules.apply_unique_rules(warehouse, table, names.STAGING, against_raw=True)
-    # what the first pass noted is written; it stays for its days only
-    warehouse.execute("update pg_temp.extract_changed set row_id = null, target_id = null where row_id is not null")
-    difference = merge.compare(warehouse, table, job.calendar)
-    if difference.rows:
-        merge.write(warehouse, table, job.batch())
+    # what the first pass noted has been counted; it stays for its days
+    warehouse.execute("update pg_temp.extract_changed set is_written = false where is_written")
+    difference = merge.merge_staging(warehouse, table, job.calendar, job.batch())
     released = quarantine.release_staged(warehouse, table)
     load.rows_quarantined -= released
     load.rows_raw += difference.inserted + difference.revived

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from warehouse_assets.extract import names
-from warehouse_assets.extract.days import business_day, is_interval, touched
+from warehouse_assets.extract.days import NOTHING, business_day, is_interval, touched
 from warehouse_assets.source.contract import Table
 
 
@@ -57,81 +57,47 @@ def has_duplicate_keys(connection: psycopg.Connection, table: Table) -> bool:
     return bool(row and row[0])
 
 
-def compare(connection: psycopg.Connection, table: Table, calendar: Calendar) -> Difference:
-    """Note the rows of staging that raw lacks or has otherwise in pg_temp.extract_changed; return their numbers."""
-    new_days = touched(table, "fresh", calendar.today, calendar.time_zone)
-    old_days = touched(table, "present", calendar.today, calendar.time_zone)
+def merge_staging(connection: psycopg.Connection, table: Table, calendar: Calendar, batch_id: int) -> Difference:
+    """Write the rows of staging that raw lacks or has otherwise, as batch ``batch_id``; return their numbers.
+
+    One statement looks each row up once: what differs is merged while its page is at hand, and noted with its days
+    in pg_temp.extract_changed.
+    """
+    contracted = table.column_names
     spec = table.business_date
     if spec is not None and is_interval(table):
-        others = [name for name in table.column_names if name not in (spec.start, spec.end, table.cursor)] + ["_flags"]
+        others = [name for name in contracted if name not in (spec.start, spec.end, table.cursor)] + ["_flags"]
         others_differ = sql.SQL("({}) is distinct from ({})").format(_row(others, "fresh"), _row(others, "present"))
     else:
         others_differ = sql.Composed([sql.SQL("true")])
     connection.execute(
         sql.SQL(
             """
-            insert into pg_temp.extract_changed
-                (row_id, target_id, key, was_live, others_differ, old_days, new_days)
-            select
-                fresh.ctid,
-                present.ctid,
-                {key}::text,
-                present._deleted_at is null and present.ctid is not null,
-                {others_differ},
-                case when present._deleted_at is null then coalesce({old_days}, '{{}}') else '{{}}' end,
-                {new_days}
-            from {staging} as fresh
-            left join {raw} as present on {same}
-            where present.ctid is null
-                or present._deleted_at is not null
-                or (({new}) is distinct from ({old}))
-            """
-        ).format(
-            key=sql.Identifier("fresh", table.primary_key[0]),
-            old_days=old_days,
-            new_days=new_days,
-            others_differ=others_differ,
-            staging=names.STAGING,
-            raw=names.raw(table.name),
-            same=names.same(table.primary_key, "fresh", "present"),
-            new=_row([*table.column_names, "_flags"], "fresh"),
-            old=_row([*table.column_names, "_flags"], "present"),
-        )
-    )
-    row = connection.execute(
-        """
-        select
-            count(*) filter (where target_id is null),
-            count(*) filter (where was_live),
-            count(*) filter (where target_id is not null and not was_live)
-        from pg_temp.extract_changed
-        where row_id is not null
-        """
-    ).fetchone()
-    assert row is not None  # noqa: S101  an aggregate has one row
-    return Difference(*row)
+            with differing as materialized (
+                select
+                    fresh.*,
+                    present.ctid as "target id",
+                    present._deleted_at is null and present.ctid is not null as "was live",
+                    {others_differ} as "others differ",
+                    case when present._deleted_at is null then {old_days} else {nothing} end as "old days",
+                    {new_days} as "new days"
+                from {staging} as fresh
+                left join {raw} as present on {same}
+                where present.ctid is null
+                    or present._deleted_at is not null
+                    or ({new}) is distinct from ({old})
+            ),
 
+            noted as (
+                insert into pg_temp.extract_changed
+                    (key, is_new, was_live, is_written, others_differ, old_days, new_days)
+                select
+                    {key}::text, "target id" is null, "was live", true, "others differ", "old days", "new days"
+                from differing
+            )
 
-def _row(columns: list[str], alias: str) -> sql.Composed:
-    return sql.SQL("row({})").format(names.columns(columns, alias))
-
-
-def write(connection: psycopg.Connection, table: Table, batch_id: int) -> None:
-    """Merge the rows noted by ``compare`` into raw as batch ``batch_id``."""
-    contracted = table.column_names
-    assignments = sql.SQL(", ").join(
-        sql.SQL("{0} = fresh.{0}").format(sql.Identifier(name)) for name in (*contracted, "_flags")
-    )
-    connection.execute(
-        sql.SQL(
-            """
-            merge into {raw} as present
-            using (
-                select staging.*, changed.target_id
-                from pg_temp.extract_changed as changed
-                inner join {staging} as staging on staging.ctid = changed.row_id
-            ) as fresh
-            on present.ctid = fresh.target_id
+            merge into {raw} as target
+            using differing as fresh on target.ctid = fresh."target id"
             when matched then update set
                 {assignments},
                 _batch_id = {batch_id},
@@ -142,14 +108,40 @@ def write(connection: psycopg.Connection, table: Table, batch_id: int) -> None:
                 values ({values}, fresh._flags, {batch_id}, now())
             """
         ).format(
-            raw=names.raw(table.name),
+            others_differ=others_differ,
+            old_days=touched(table, "present", calendar.today, calendar.time_zone),
+            new_days=touched(table, "fresh", calendar.today, calendar.time_zone),
+            nothing=NOTHING,
             staging=names.STAGING,
-            assignments=assignments,
+            raw=names.raw(table.name),
+            same=names.same(table.primary_key, "fresh", "present"),
+            new=_row([*contracted, "_flags"], "fresh"),
+            old=_row([*contracted, "_flags"], "present"),
+            key=sql.Identifier(table.primary_key[0]),
+            assignments=sql.SQL(", ").join(
+                sql.SQL("{0} = fresh.{0}").format(sql.Identifier(name)) for name in (*contracted, "_flags")
+            ),
             batch_id=sql.Literal(batch_id),
             columns=names.columns(contracted),
             values=names.columns(contracted, "fresh"),
         )
     )
+    row = connection.execute(
+        """
+        select
+            count(*) filter (where is_new),
+            count(*) filter (where was_live),
+            count(*) filter (where not is_new and not was_live)
+        from pg_temp.extract_changed
+        where is_written
+        """
+    ).fetchone()
+    assert row is not None  # noqa: S101  an aggregate has one row
+    return Difference(*row)
+
+
+def _row(columns: list[str], alias: str) -> sql.Composed:
+    return sql.SQL("row({})").format(names.columns(columns, alias))
 
 
 def remove_rejected(connection: psycopg.Connection, table: Table, calendar: Calendar) -> int:
@@ -218,8 +210,9 @@ def _note_gone(
                 {statement}
                 returning {key}::text as key, {was_live} as was_live, {days} as days
             )
-            insert into pg_temp.extract_changed (key, was_live, others_differ, old_days, new_days)
-            select key, true, true, days, '{{}}'
+            insert into pg_temp.extract_changed
+                (key, is_new, was_live, is_written, others_differ, old_days, new_days)
+            select key, false, true, false, true, days, '{{}}'
             from gone
             where was_live
             """

@@ -33,10 +33,10 @@ def prepare(connection: psycopg.Connection) -> None:
             row jsonb not null
         ) on commit delete rows;
         create temporary table if not exists extract_changed (
-            row_id tid,
-            target_id tid,
             key text collate "C",
+            is_new boolean not null,
             was_live boolean not null,
+            is_written boolean not null,
             others_differ boolean not null,
             old_days datemultirange not null,
             new_days datemultirange not null

@@ -216,6 +216,8 @@ class PostgresSnapshot:
     def count(self, table: Table) -> int:
         """Count the rows of the profile's SELECT on the connection that keeps the snapshot."""
         with self._lock, explain_error(f"counting {table.name} in the source"):
+            # one core, since the others are busy with the rows themselves
+            self._keeper.execute("set local max_parallel_workers_per_gather = 0")
             row = self._keeper.execute(
                 sql.SQL("select count(*) from ({}) as source").format(self._select(table))
             ).fetchone()
