@@ -138,3 +138,98 @@
         {{ register_changed_days(this.schema ~ '.' ~ this.identifier, days) }}
     {%- endif -%}
 {% endmacro %}
+
+
+{#- Pre-hook of int_customer__history: keeps the first day it held for the comparison after the build. -#}
+{% macro keep_history() %}
+    do $keep$
+    begin
+        drop table if exists pg_temp.history_before;
+        create temporary table history_before (first_day date) on commit drop;
+        if to_regclass('{{ this.include(database=false) }}') is not null then
+            insert into history_before select (to_jsonb(history) ->> 'first_day')::date from {{ this }} as history;
+        end if;
+    end
+    $keep$
+{% endmacro %}
+
+
+{#- Post-hook of int_customer__history: days that history has gained or lost at its beginning. -#}
+{% macro register_history_days() %}
+    {%- set days -%}
+        select generate_series(
+            least(before.first_day, after.first_day), greatest(before.first_day, after.first_day), interval '1 day'
+        )::date as business_date
+        from {{ this }} as after
+        full join pg_temp.history_before as before on true
+        where before.first_day is distinct from after.first_day
+    {%- endset -%}
+    {{ register_changed_days('intermediate.int_customer__history', days) }}
+{% endmacro %}
+
+
+{#- Pre-hook of int_customer__feature_day: the days whose features, or labels, a batch it has not seen has changed.
+
+    A fact counts for `reach` days after its own; a label is known 90 days after its day, and tells what happened in them. -#}
+{% macro register_feature_days() %}
+    {%- set reach = {
+        'route_stops': [1, 180],
+        'service_tickets': [1, 365],
+        'surveys': [1, 365],
+        'portal_sessions': [1, 365],
+        'service_orders': [1, 180],
+        'invoices': [1, 365],
+        'payments': [1, 365],
+        'intermediate.int_financial__receivable_change': [1, 1],
+        'intermediate.int_customer__agreement_period': [-90, 367],
+        'intermediate.int_customer__history': [1, 180],
+        'intermediate.int_data_clock': [0, 0],
+    } -%}
+    {%- if not execute -%}
+        select 1
+    {%- else -%}
+        {%- set days -%}
+            with dirty as (
+                select distinct dirty_day.source_table, dirty_day.business_date
+                from etl.dirty_day
+                inner join {{ visible_batches() }} as visible
+                    on visible.source_table = dirty_day.source_table and dirty_day.batch_id <= visible.batch_id
+                left join etl.model_state as state
+                    on state.source_table = dirty_day.source_table and state.model = '{{ model.name }}'
+                where dirty_day.batch_id > coalesce(state.batch_id, 0) and isfinite(dirty_day.business_date)
+            ),
+
+            reach (source_table, days_from, days_to) as (
+                values
+                {%- for source_table, span in reach.items() %}
+                    ('{{ source_table }}', {{ span[0] }}, {{ span[1] }}),
+                {%- endfor %}
+                    -- labels that become known as the clock moves on
+                    ('intermediate.int_data_clock', -90, -90)
+            ),
+
+            candidate as (
+                select generate_series(
+                    date_trunc('month', min(business_date) - 90), date_trunc('month', {{ data_clock() }}::timestamp), interval '1 month'
+                )::date as as_of
+                from dirty
+                where business_date >= {{ data_clock() }} - 36525
+                union
+                select business_date from dirty where source_table = 'intermediate.int_data_clock'
+                union
+                select {{ data_clock() }}
+            )
+
+            select candidate.as_of as business_date
+            from candidate
+            where exists (
+                select
+                from dirty
+                inner join reach on reach.source_table = dirty.source_table
+                where
+                    candidate.as_of between dirty.business_date + reach.days_from and dirty.business_date + reach.days_to
+            )
+        {%- endset -%}
+        {{ register_changed_days(this.schema ~ '.' ~ this.identifier, days) }}
+    {%- endif -%}
+{% endmacro %}

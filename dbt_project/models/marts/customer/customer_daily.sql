@@ -1,4 +1,5 @@
--- One row per customer and day, from its first agreement to 90 days after its last one ended or the data clock.
+-- One row per customer and day, from its first agreement (or the first day with facts in raw, if that is later) to 90 days
+-- after its last one ended or the data clock.
 {{
     config(
         materialized='business_days',
@@ -7,7 +8,7 @@
             'route_stops', 'service_tickets', 'surveys', 'portal_sessions', 'portal_events', 'invoices', 'payments',
             'service_agreements', 'service_agreement_prices', 'loads', 'vehicle_telemetry', 'expenses',
             'intermediate.int_data_clock', 'intermediate.int_customer__agreement_period',
-            'intermediate.int_financial__receivable_change',
+            'intermediate.int_customer__history', 'intermediate.int_financial__receivable_change',
         ],
         reach={
             'invoices': [1, 0], 'payments': [1, 0], 'service_agreements': [1, 0], 'service_agreement_prices': [1, 0],
@@ -20,15 +21,22 @@ with clock as (
     select clock_day from {{ ref('int_data_clock') }}
 ),
 
+history as (
+    select first_day from {{ ref('int_customer__history') }}
+),
+
 agreement_period as (
     select
         agreement_period.*,
+        greatest(agreement_period.valid_from, history.first_day, {{ first_rebuilt_day() }}) as first_day,
         least(agreement_period.valid_to, clock.clock_day) as last_day
     from {{ ref('int_customer__agreement_period') }} as agreement_period
     cross join clock
+    cross join history
     where
         agreement_period.valid_from <= clock.clock_day
-        and coalesce(agreement_period.valid_to, clock.clock_day) >= {{ first_rebuilt_day() }}
+        and coalesce(agreement_period.valid_to, clock.clock_day)
+        >= greatest(history.first_day, {{ first_rebuilt_day() }})
 ),
 
 -- what each customer owed when the first rebuilt day began
@@ -113,7 +121,7 @@ spine as (
     left join receivable
         on receivable.customer_id = stretch.customer_id and receivable.change_date = stretch.change_date
     cross join lateral generate_series(
-        greatest(stretch.turn_date, {{ first_rebuilt_day() }})::timestamp,
+        greatest(stretch.turn_date, agreement_period.first_day)::timestamp,
         least(stretch.until_date, agreement_period.last_day)::timestamp,
         interval '1 day'
     ) as day (business_date)

@@ -1,0 +1,146 @@
+-- One row per series (metric, level, entity) and complete day since the series' first fact, 0 on days without one.
+{{
+    config(
+        materialized='business_days',
+        day='ds',
+        sources=[
+            'loads', 'route_stops', 'invoices', 'invoice_lines', 'expenses', 'service_tickets', 'payments',
+            'portal_sessions', 'vehicle_telemetry', 'intermediate.int_data_clock',
+        ],
+        reach={'payments': [1, 0], 'portal_sessions': [1, 0], 'vehicle_telemetry': [1, 0]},
+        running=true,
+    )
+}}
+-- A reach of [1, 0] is no day at all: these tables only move the clock.
+with clock as (
+    select clock_day from {{ ref('int_data_clock') }}
+),
+
+loads as (
+    select * from {{ ref('stg_operations__loads') }} where {{ in_rebuilt_days('service_date') }}
+),
+
+route_runs as (
+    select route_run_id, depot_id from {{ ref('stg_operations__route_runs') }}
+    where service_date >= {{ first_rebuilt_day() }} - 7
+),
+
+routes as (
+    select route_id, depot_id from {{ ref('stg_operations__routes') }}
+),
+
+vehicles as (
+    select vehicle_id, depot_id from {{ ref('stg_fleet__vehicles') }}
+),
+
+route_stops as (
+    select * from {{ ref('stg_operations__route_stops') }} where {{ in_rebuilt_days('service_date') }}
+),
+
+service_tickets as (
+    select * from {{ ref('stg_crm__service_tickets') }} where {{ in_rebuilt_days('opened_date') }}
+),
+
+ledger_day as (
+    select * from {{ ref('int_financial__ledger_day') }} where {{ in_rebuilt_days('entry_date') }}
+),
+
+load_day as (
+    select
+        loads.service_date as ds,
+        loads.route_id,
+        coalesce(route_runs.depot_id, routes.depot_id, vehicles.depot_id) as depot_id,
+        sum(loads.weight_lb) / 2000 as y
+    from loads
+    left join route_runs on route_runs.route_run_id = loads.route_run_id
+    left join routes on routes.route_id = loads.route_id
+    left join vehicles on vehicles.vehicle_id = loads.vehicle_id
+    group by
+        loads.service_date,
+        loads.route_id,
+        coalesce(route_runs.depot_id, routes.depot_id, vehicles.depot_id)
+),
+
+lift_day as (
+    select service_date as ds, route_id, count(*) as y
+    from route_stops
+    where status = 'completed'
+    group by service_date, route_id
+),
+
+ticket_day as (
+    select opened_date as ds, depot_id, count(*) as y
+    from service_tickets
+    group by opened_date, depot_id
+),
+
+fact as (
+    select 'tons' as metric, ds, depot_id, route_id, y from load_day
+    union all
+    select 'lifts', lift_day.ds, routes.depot_id, lift_day.route_id, lift_day.y
+    from lift_day
+    left join routes on routes.route_id = lift_day.route_id
+    union all
+    select
+        case account when 'revenue' then 'revenue_usd' else 'cost_usd' end,
+        entry_date,
+        depot_id,
+        null,
+        case account when 'revenue' then credit_usd - debit_usd else debit_usd - credit_usd end
+    from ledger_day
+    where account in ('revenue', 'expense')
+    union all
+    select 'tickets', ds, depot_id, null, y from ticket_day
+),
+
+observed as (
+    select fact.metric, entity.level, entity.entity_id, fact.ds, sum(fact.y) as y
+    from fact
+    cross join clock
+    cross join lateral (
+        values
+        ('company', 'company'),
+        ('depot', fact.depot_id),
+        ('route', fact.route_id)
+    ) as entity (level, entity_id)
+    where entity.entity_id is not null and fact.ds < clock.clock_day
+    group by fact.metric, entity.level, entity.entity_id, fact.ds
+),
+
+-- series that ran on the day before the first rebuilt one go on; others begin with their first fact
+series as (
+    select metric, level, entity_id, min(first_day) as first_day
+    from (
+        select metric, level, entity_id, min(ds) as first_day
+        from observed
+        group by metric, level, entity_id
+        {%- if not is_full_build() %}
+        union all
+        select metric, level, entity_id, {{ first_rebuilt_day() }}
+        from {{ this }}
+        where ds = {{ first_rebuilt_day() }} - 1
+        {%- endif %}
+    ) as known
+    group by metric, level, entity_id
+)
+
+select
+    -- keys
+    series.metric || '/' || series.level || '/' || series.entity_id as series_id,
+    series.metric,
+    series.level,
+    series.entity_id,
+    day::date as ds,
+    -- facts
+    coalesce(observed.y, 0)::double precision as y
+from series
+cross join clock
+cross join lateral generate_series(
+    series.first_day::timestamp, (clock.clock_day - 1)::timestamp, interval '1 day'
+) as day
+left join observed
+    on
+        observed.metric = series.metric
+        and observed.level = series.level
+        and observed.entity_id = series.entity_id
+        and observed.ds = day::date
