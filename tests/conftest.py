@@ -98,6 +98,20 @@ def _template(server: EmbeddedServer) -> str:
 
 
 @pytest.fixture
+def make_home() -> Iterator[Callable[[str], Path]]:
+    """A function ``(label) -> home`` for tests that need a server of their own; all are discarded after the test."""
+    made: list[Path] = []
+
+    def make(label: str) -> Path:
+        made.append(new_home(label))
+        return made[-1]
+
+    yield make
+    for home in made:
+        discard(home)
+
+
+@pytest.fixture
 def make_database() -> Iterator[Callable[..., str]]:
     """A function ``(server, template="template1") -> url`` that creates a database; all are dropped after the test."""
     made: list[tuple[EmbeddedServer, str]] = []

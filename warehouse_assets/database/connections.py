@@ -15,6 +15,8 @@ from warehouse_assets.settings import Settings
 
 MINIMUM_VERSION = 15
 _PATIENCE_SECONDS = 60.0
+_BROKEN_SECONDS = 5.0
+_BROKEN = "server closed the connection unexpectedly"  # what a client meets while the server restarts after a crash
 _STARTING = ("the database system is starting up", "the database system is in recovery mode",
              "the database system is not yet accepting connections")
 
@@ -90,13 +92,15 @@ def connect(url: str, *, application_name: str, autocommit: bool = False) -> psy
     parameters = _parameters(url)
     parameters.setdefault("connect_timeout", "10")
     parameters |= {"application_name": application_name, "client_encoding": "UTF8"}
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    begun = time.monotonic()
     while True:
         try:
             connection = psycopg.connect(make_conninfo("", **parameters), autocommit=True)
             break
         except psycopg.OperationalError as error:
-            if time.monotonic() < deadline and any(phrase in str(error) for phrase in _STARTING):
+            waited, said = time.monotonic() - begun, str(error)
+            is_starting = waited < _PATIENCE_SECONDS and any(phrase in said for phrase in _STARTING)
+            if is_starting or (waited < _BROKEN_SECONDS and _BROKEN in said):
                 time.sleep(0.1)
                 continue
             raise UserError(_sentence(parameters, str(error))) from None

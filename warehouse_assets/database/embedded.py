@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import random
+import re
 import secrets
 import shlex
 import shutil
@@ -343,8 +344,9 @@ class EmbeddedServer:
     def _failure(self, what: str, place: Place, said: str) -> UserError:
         if "No space left on device" in said or "Disk quota exceeded" in said:
             return explain(OSError(errno.ENOSPC, "No space left on device"), place.data)
-        telling = [line for line in said.splitlines() if any(word in line for word in ("FATAL", "PANIC", "error:"))]
-        reason = (telling or said.strip().splitlines() or ["no reason given"])[-1].strip()
+        told = re.findall(r"LOG: +((?:invalid|unrecognized|syntax|could not) .*)|(?:FATAL|PANIC|error): +(.*)", said)
+        reasons = dict.fromkeys("".join(pair) for pair in told[-3:])
+        reason = "; ".join(reasons) or " ".join(said.split()[-40:]) or "it gave no reason"
         return UserError(f"The embedded PostgreSQL could not be {what} ({reason}); see {place.log}.")
 
     def _write(self, path: Path, text: str, mode: int = 0o600) -> None:
