@@ -1,0 +1,233 @@
+"""The commands over one filled home, as a user types them. The tests share the home and leave it usable."""
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.e2e.conftest import run_command
+from warehouse_assets.database.connections import resolve
+from warehouse_assets.settings import Settings
+
+WAREHOUSES = (
+    "marts.operational_hourly",
+    "marts.customer_daily",
+    "marts.customer_current",
+    "marts.financial_daily",
+    "marts.financial_monthly",
+    "marts.route_run",
+    "marts.route_stop",
+)
+
+
+def ask(home: Path, query: str, database: str = "warehouse") -> list[list[str]]:
+    outcome = run_command(home, "sql", query, "--database", database)
+    assert outcome.returncode == 0, outcome.stderr
+    return list(csv.reader(io.StringIO(outcome.stdout)))[1:]
+
+
+def warehouse_url(home: Path) -> str:
+    return resolve(Settings(home=home)).warehouse
+
+
+def test_the_summary_is_true(filled_home: Path) -> None:
+    summary = (filled_home / "first-run.txt").read_text()
+    for table in WAREHOUSES:
+        printed = re.search(rf"{table}\D+([\d,]+)", summary)
+        assert printed, f"{table} is missing from the summary"
+        ((rows,),) = ask(filled_home, f"select count(*) from {table}")  # noqa: S608  our own names
+        assert int(printed[1].replace(",", "")) == int(rows) > 0
+    scored = re.search(r"Churn: ([\d,]+) customers scored", summary)
+    assert scored
+    ((rows,),) = ask(filled_home, "select count(*) from ml.churn_prediction")
+    assert int(scored[1].replace(",", "")) == int(rows) > 0
+    assert re.search(r"Forecast tons by day: \d+ series", summary)
+    assert ", 0 failed" in summary
+    assert "succeeded after" in summary
+
+
+def test_raw_equals_the_source(filled_home: Path) -> None:
+    loaded = {
+        table: (int(rows), int(held))
+        for table, rows, held in ask(
+            filled_home,
+            "select source_table, rows_raw, rows_quarantined from etl.table_state where profile = 'default'",
+        )
+    }
+    assert len(loaded) == 37
+    for table, (rows, held) in loaded.items():
+        ((source,),) = ask(filled_home, f"select count(*) from public.{table}", "operational")  # noqa: S608
+        ((raw,),) = ask(filled_home, f"select count(*) from raw.{table} where _deleted_at is null")  # noqa: S608
+        assert int(source) == int(raw) + held, table
+        assert int(raw) == rows, table
+
+
+def test_status_names_tables_checks_and_models(filled_home: Path) -> None:
+    outcome = run_command(filled_home, "status", "--json")
+    assert outcome.returncode == 0, outcome.stderr
+    status = json.loads(outcome.stdout)
+    assert {"raw.loads", "marts.route_run", "ml.forecast"} <= {table["table"] for table in status["tables"]}
+    assert any(check["passed"] for check in status["checks"])
+    assert "churn" in {model["model"] for model in status["models"]}
+    assert run_command(filled_home, "status").returncode == 0
+
+
+def test_sql_answers_queries_and_writes_nothing(filled_home: Path) -> None:
+    assert ask(filled_home, "select 1 as one, 'a,b' as text") == [["1", "a,b"]]
+    refused = run_command(filled_home, "sql", "delete from marts.route_run")
+    assert refused.returncode == 1
+    assert "read-only transaction" in refused.stderr
+    wrong = run_command(filled_home, "sql", "select nothing from nowhere")
+    assert wrong.returncode == 1
+    assert "nowhere" in wrong.stderr
+
+
+def test_the_doctor_finds_nothing_wrong(filled_home: Path) -> None:
+    outcome = run_command(filled_home, "doctor")
+    assert outcome.returncode == 0, outcome.stdout
+    assert "FAIL" not in outcome.stdout
+
+
+def test_another_profile_or_company_is_refused(filled_home: Path) -> None:
+    for words, sentence in (
+        (("--preset", "demo"), "simulated with preset small, not demo"),
+        (("--seed", "8"), "simulated with seed 7, not 8"),
+        (("--profile", "atlantis"), "atlantis"),
+    ):
+        outcome = run_command(filled_home, "run", *words)
+        assert outcome.returncode == 1
+        assert sentence in outcome.stderr
+
+
+def test_a_run_with_nothing_new_changes_nothing(filled_home: Path) -> None:
+    before = ask(filled_home, "select model, built_at from etl.model_build order by model")
+    predictions = ask(filled_home, "select customer_id, created_at from ml.churn_prediction order by 1, 2")
+    outcome = run_command(filled_home, "run")
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert ask(filled_home, "select model, built_at from etl.model_build order by model") == before
+    assert ask(filled_home, "select customer_id, created_at from ml.churn_prediction order by 1, 2") == predictions
+
+
+def test_an_hour_passes_and_the_route_job_follows(filled_home: Path) -> None:
+    stops = "select count(*), max(updated_at) from raw.route_stops"
+    before = ask(filled_home, stops)
+    assert run_command(filled_home, "simulate", "--hours", "20").returncode == 0
+    outcome = run_command(filled_home, "run", "--job", "route")
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert ask(filled_home, stops) != before
+    ((missing,),) = ask(
+        filled_home,
+        "select count(*) from raw.route_stops r left join marts.route_stop m using (route_stop_id) "
+        "where r._deleted_at is null and m.route_stop_id is null",
+    )
+    assert missing == "0"
+
+
+def test_a_forced_range_rebuilds_those_days_alone(filled_home: Path) -> None:
+    content = "select md5(string_agg(r::text, ',' order by route_run_id)) from marts.route_run r"
+    before = ask(filled_home, content)
+    ((first,),) = ask(filled_home, "select max(service_date) - 20 from marts.route_run")
+    ((last,),) = ask(filled_home, "select max(service_date) - 18 from marts.route_run")
+    outcome = run_command(filled_home, "run", "--job", "route", "--rebuild-from", first, "--rebuild-to", last)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    ((days,),) = ask(filled_home, "select days_rebuilt from etl.model_build where model = 'route_run'")
+    assert days == "3"
+    assert ask(filled_home, content) == before
+
+
+def test_a_bad_row_stops_scoring_is_named_and_leaves_yesterdays_predictions(filled_home: Path) -> None:
+    assert run_command(filled_home, "simulate", "--days", "1").returncode == 0
+    predictions = "select as_of, customer_id, churn_probability from ml.churn_prediction order by 1, 2"
+    before = ask(filled_home, predictions)
+    operational = resolve(Settings(home=filled_home)).operational
+    with psycopg.connect(operational) as connection:
+        # A row that breaks a rule is quarantined and harms nobody; this one breaks what scoring reads.
+        connection.execute("set session_replication_role = replica")
+        connection.execute(
+            "update service_agreements set discount_ratio = 40, updated_at = (select max(updated_at) from loads) "
+            "where service_agreement_id = (select min(service_agreement_id) from service_agreements where end_date is null)"
+        )
+        row = connection.execute("select customer_id from service_agreements where discount_ratio = 40").fetchone()
+        assert row
+    outcome = run_command(filled_home, "run")
+    assert outcome.returncode == 1
+    assert row[0] in outcome.stdout
+    assert ask(filled_home, predictions) == before
+
+    with psycopg.connect(operational) as connection:
+        connection.execute(
+            "update service_agreements set discount_ratio = 0.05, updated_at = (select max(updated_at) from loads) "
+            "where discount_ratio = 40"
+        )
+    healed = run_command(filled_home, "run")
+    assert healed.returncode == 0, healed.stdout + healed.stderr
+    assert len(ask(filled_home, predictions)) > len(before)
+
+
+def start_run(home: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", "from warehouse_assets.cli import main; main()", "run", *arguments],
+        env={**os.environ, "WAREHOUSE_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_two_runs_at_once_both_end_well(filled_home: Path) -> None:
+    assert run_command(filled_home, "simulate", "--hours", "6").returncode == 0
+    runs = [start_run(filled_home, "--job", "operational") for _ in range(2)]
+    for run in runs:
+        output, _ = run.communicate(timeout=300)
+        assert run.returncode == 0, output
+    ((twice,),) = ask(filled_home, "select count(*) - count(distinct route_stop_id) from marts.route_stop")
+    assert twice == "0"
+
+
+@pytest.mark.parametrize("seconds", [6.0, 11.0])
+def test_a_killed_run_heals(filled_home: Path, seconds: float) -> None:
+    assert run_command(filled_home, "simulate", "--hours", "8").returncode == 0
+    run = start_run(filled_home)
+    time.sleep(seconds)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    outcome = run_command(filled_home, "run")
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    incremental = ask(filled_home, "select md5(string_agg(r::text, ',' order by route_run_id)) from marts.route_run r")
+    ((missing,),) = ask(
+        filled_home,
+        "select count(*) from raw.route_runs r full join marts.route_run m using (route_run_id) "
+        "where r._deleted_at is null and (m.route_run_id is null or r.route_run_id is null)",
+    )
+    assert missing == "0"
+    assert incremental
+
+
+def test_a_server_stopped_in_mid_run_is_one_sentence_and_heals(filled_home: Path) -> None:
+    assert run_command(filled_home, "simulate", "--hours", "2").returncode == 0
+    run = start_run(filled_home)
+    time.sleep(8)
+    assert run_command(filled_home, "stop").returncode == 0
+    output, _ = run.communicate(timeout=120)
+    assert run.returncode == 1, output
+    assert "Traceback" not in output
+    outcome = run_command(filled_home, "run")
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
+
+def test_reset_removes_everything(new_home: Callable[[str], Path]) -> None:
+    home = new_home("reset")
+    assert run_command(home, "start").returncode == 0
+    assert run_command(home, "reset", "--yes").returncode == 0
+    assert not home.exists()
