@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from warehouse_assets.forecast.smoothing import smooth
 
 Progress = Callable[[str, int, int], None]
 
+MOST_TRAININGS = 5
+"""Boosted models trained for the past origins; with more origins, neighbours share the model of the older one."""
 LEAST_KNOWN = 3
 """Steps a series must have before an origin to be scored there."""
 
@@ -67,7 +70,7 @@ def run_backtest(
     frequency = panel.frequency
     width = panel.values.shape[1]
     cuts = choose_cuts(panel.lengths, width, frequency.season, horizon, origins)
-    progress("statistical methods", 0, len(cuts) + 1)
+    progress("smoothing", 0, 1)
     made: list[dict[str, Floats]] = [{} for _ in cuts]
     recent = min(width, frequency.smoothing_history + width - cuts[-1])
     history = panel.values[:, -recent:]
@@ -90,21 +93,34 @@ def run_backtest(
         made[number]["autoregression"] = autoregression(near, frequency, horizon)
         if frequency.name != "h":
             made[number]["calendar_regression"] = _calendar_regression(panel, near, cut, horizon)
-        model = boosting.train(panel, past, cut, horizon, seed)
-        models[number] = model
-        if model is not None:
-            made[number]["lightgbm"] = boosting.predict(model, panel, past, cut, horizon)
 
+    def one_training(numbers: list[int]) -> None:
+        model = boosting.train(panel, past, cuts[numbers[-1]], horizon, seed)
+        for number in numbers:
+            models[number] = model
+            if model is not None:
+                made[number]["lightgbm"] = boosting.predict(model, panel, past, cuts[number], horizon)
+
+    share = -(-(len(cuts) - 1) // MOST_TRAININGS)
+    groups = [[0], *[list(range(low, min(low + share, len(cuts)))) for low in range(1, len(cuts), max(share, 1))]]
+    jobs = [*[partial(one_training, group) for group in groups], *[partial(one_origin, n) for n in range(len(cuts))]]
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
-        for done, _ in enumerate(pool.map(one_origin, range(len(cuts))), start=1):
-            progress("origins forecast", done, len(cuts) + 1)
+        for done, _ in enumerate(pool.map(_call, jobs), start=1):
+            progress("models fitted", done, len(jobs))
     names = sorted({name for found in made for name in found})
     blank = np.full((len(panel.ids), horizon), np.nan)
     forecasts = {
-        name: np.stack([_tame(found.get(name, blank), panel.values[:, :cut]) for found, cut in zip(made, cuts, strict=True)])
+        name: np.stack(
+            [_tame(found.get(name, blank), panel.values[:, :cut]) for found, cut in zip(made, cuts, strict=True)]
+        )
         for name in names
     }
     return Backtest(cuts, forecasts, _actual(panel, cuts, horizon), _scales(panel, cuts), models[0])
+
+
+def _call(job: Callable[[], None]) -> None:
+    """Run one job of the pool."""
+    job()
 
 
 def _tame(path: Floats, known: Floats) -> Floats:
@@ -112,11 +128,13 @@ def _tame(path: Floats, known: Floats) -> Floats:
 
     A runaway trend or root is worth less than any bound.
     """
-    low = np.nanmin(np.where(np.isnan(known), np.inf, known), axis=1, keepdims=True)
-    high = np.nanmax(np.where(np.isnan(known), -np.inf, known), axis=1, keepdims=True)
-    span = np.where(np.isfinite(high - low), high - low, np.inf)
-    span = np.maximum(span, 0.1 * np.abs(np.where(np.isfinite(high), high, 0.0)))
-    return np.clip(path, np.where(np.isfinite(low), low - span, -np.inf), np.where(np.isfinite(high), high + span, np.inf))
+    there = ~np.isnan(known)
+    begun = there.any(axis=1, keepdims=True)
+    low = np.where(begun, np.where(there, known, np.inf).min(axis=1, keepdims=True), 0.0)
+    high = np.where(begun, np.where(there, known, -np.inf).max(axis=1, keepdims=True), 0.0)
+    span = np.maximum(high - low, 0.1 * np.abs(high))
+    floor = np.where(low >= 0, np.maximum(low - span, 0.0), low - span)
+    return np.where(begun, np.clip(path, floor, high + span), np.nan)
 
 
 def _calendar_regression(panel: Panel, near: Floats, cut: int, horizon: int) -> Floats:

@@ -8,6 +8,7 @@ against the record of all, supports; how much that record counts is itself chose
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from warehouse_assets.forecast.frequency import Floats
 from warehouse_assets.forecast.scoring import masked_mean
@@ -92,21 +93,27 @@ def _losses(path: Floats, actual: Floats, unit: Floats) -> Floats:
 
 def _greedy(forecasts: Floats, actual: Floats, unit: Floats) -> Floats:
     """Fit a common blend by greedy addition with replacement (Caruana et al. 2004), on mean absolute scaled error."""
-    candidates, origins, series, _ = forecasts.shape
+    candidates, _origins, series, _ = forecasts.shape
     keep = slice(None) if series <= LARGEST_SAMPLE else np.linspace(0, series - 1, LARGEST_SAMPLE).astype(int)
     truth = actual[:, keep] / unit[:, keep, None]
     paths = forecasts[:, :, keep] / unit[None, :, keep, None]
-    centre = np.nanmedian(np.where(np.isnan(paths), np.nanmean(paths, axis=0, keepdims=True), paths), axis=0)
+    centre = np.median(np.where(np.isnan(paths), masked_mean(paths, axis=0), paths), axis=0)
     paths = np.where(np.isnan(paths), centre, paths)
     bound = LARGEST_LOSS * (masked_mean(np.abs(centre - truth), axis=2)[:, :, None] + 0.1)
     counted = ~np.isnan(truth) & ~np.isnan(centre)
     per_series = counted / np.maximum(counted.sum(axis=2, keepdims=True), 1)
+    # A candidate that most series lack (Prophet, a second year's season) is for those alone.
+    widespread = (~np.isnan(forecasts[:, :, keep]).any(axis=3)).mean(axis=(1, 2)) >= 0.5
+    if not widespread.any():
+        return np.full(candidates, 1.0 / candidates)
     chosen = np.zeros(candidates)
     total = np.zeros_like(truth)
     for step in range(STEPS):
         scores = [
             float((np.minimum(np.abs((total + path) / (step + 1) - truth), bound) * per_series)[counted].sum())
-            for path in paths
+            if common
+            else np.inf
+            for path, common in zip(paths, widespread, strict=True)
         ]
         best = int(np.argmin(scores))
         chosen[best] += 1
@@ -121,24 +128,24 @@ def _options(names: list[str], common: Floats) -> tuple[Floats, list[str]]:
     return options, ["blend", *names, *[f"blend+{name}" for name in names]]
 
 
-def _available(forecasts: Floats, options: Floats) -> Floats:
+def _available(forecasts: Floats, options: Floats) -> NDArray[np.bool_]:
     """Return (options, series): whether the real origin and most of the past have what an option needs most."""
     there = ~np.isnan(forecasts).any(axis=3)
     share = there.mean(axis=1)
     main = np.argmax(options - options[0], axis=1)
     usable = share[main] >= 0.75
     usable[0] = True
-    return usable
+    return np.asarray(usable)
 
 
-def _pick(losses: Floats, usable: Floats, shrinkage: float) -> Floats:
+def _pick(losses: Floats, usable: NDArray[np.bool_], shrinkage: float) -> NDArray[np.intp]:
     """Pick each series' option by its own record shrunk towards that of all series.
 
     Records are relative to the common blend's (option 0), so that hard series do not speak louder.
     """
     count = losses.shape[2]
     if np.isinf(shrinkage):
-        return np.zeros(count, dtype=int)
+        return np.zeros(count, dtype=np.intp)
     shared = ~np.isnan(losses) & ~np.isnan(losses[:1])
     own = masked_mean(np.where(shared, losses, np.nan), axis=1)
     base = masked_mean(np.where(shared, np.broadcast_to(losses[:1], losses.shape), np.nan), axis=1)
@@ -153,7 +160,7 @@ def _pick(losses: Floats, usable: Floats, shrinkage: float) -> Floats:
     return np.asarray(np.where(usable, shrunk, np.inf).argmin(axis=0))
 
 
-def _choose_shrinkage(losses: Floats, usable: Floats) -> float:
+def _choose_shrinkage(losses: Floats, usable: NDArray[np.bool_]) -> float:
     """Choose how much the common record counts by leaving out one origin after another."""
     origins = losses.shape[1]
     if origins < 2:

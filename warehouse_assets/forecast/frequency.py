@@ -43,12 +43,8 @@ class Frequency:
 
 
 FREQUENCIES: dict[str, Frequency] = {
-    "h": Frequency(
-        "h", 24, (24, 168), 24, 24, (0, 1, 2, 3, 6, 12, 23, 24, 47, 167), (6, 24, 168), "season", 24 * 42
-    ),
-    "D": Frequency(
-        "D", 7, (7, 364), 7, 7, (0, 1, 2, 3, 4, 5, 6, 7, 13, 14, 20, 27), (7, 28, 91, 364), "season", 800
-    ),
+    "h": Frequency("h", 24, (24, 168), 24, 24, (0, 1, 2, 3, 6, 12, 23, 24, 47, 167), (6, 24, 168), "season", 24 * 42),
+    "D": Frequency("D", 7, (7, 364), 7, 7, (0, 1, 2, 3, 4, 5, 6, 7, 13, 14, 20, 27), (7, 28, 91, 364), "season", 800),
     "W": Frequency(
         "W", 52, (52,), 1, 1, (1, 2, 3, 4, 5, 6, 7, 8, 10, 13, 20, 26, 39, 51, 52), (4, 13, 52), "last", 780
     ),
@@ -63,9 +59,7 @@ def frequency_of(name: str) -> Frequency:
         UserError: no such frequency.
     """
     if name not in FREQUENCIES:
-        raise UserError(
-            f"Frequency {name!r} is not known; use D (days), W (weeks), MS (months) or h (hours)."
-        )
+        raise UserError(f"Frequency {name!r} is not known; use D (days), W (weeks), MS (months) or h (hours).")
     return FREQUENCIES[name]
 
 
@@ -88,11 +82,10 @@ def step_dates(steps: Ints, offset: int, frequency: Frequency) -> NDArray[np.dat
     """Return the dates of the step numbers: the inverse of `step_index` for one series."""
     if frequency.name == "MS":
         months = steps.astype("datetime64[M]")
-        if offset == 0:
-            return (months + 1).astype("datetime64[D]").astype("datetime64[s]") - np.timedelta64(86400, "s")
-        return months.astype("datetime64[D]").astype("datetime64[s]") + np.timedelta64(
-            (offset - 1) * 86400, "s"
-        )
+        last = (months + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
+        if offset:
+            last = np.minimum(last, months.astype("datetime64[D]") + np.timedelta64(offset - 1, "D"))
+        return last.astype("datetime64[s]")
     size = {"h": 3600, "D": 86400, "W": 7 * 86400}[frequency.name]
     return (steps * size + offset).astype("datetime64[s]")
 

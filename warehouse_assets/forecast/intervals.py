@@ -18,6 +18,11 @@ PRIOR_ORIGINS = 2.0
 """Origins' worth of evidence that a series errs like all others relative to its scale."""
 
 
+REFERENCE_LEVEL = 90.0
+"""Percent at which the widening is measured; one factor for all levels keeps intervals nested."""
+MOST_WIDENING = 2.0
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What turns a forecast into an interval.
@@ -26,27 +31,33 @@ class Calibration:
         errors: by step, the pooled normalised errors, sorted.
         growth: by step, the factor for steps beyond the backtest's horizon (1 within it).
         spread: (series,) a series' own record relative to its scale.
+        widening: factor, at least 1, for what the errors of a whole origin have in common.
     """
 
     errors: list[Floats]
     growth: Floats
     spread: Floats
+    widening: float = 1.0
 
     def bounds(self, path: Floats, scale: Floats, level: float) -> tuple[Floats, Floats]:
-        """Return lower and upper (series, horizon) around ``path`` at ``level`` percent.
+        """Return lower and upper (series, horizon) around ``path`` at ``level`` percent."""
+        low, high = _reach(self.errors, level)
+        width = (scale * self.spread)[:, None] * (self.widening * self.growth)[None, :]
+        return path - width * low[None, :], path + width * high[None, :]
 
-        Half of the asymmetry of past errors is kept: half may be the past's own luck.
-        """
-        tail = (1.0 - level / 100.0) / 2.0
-        low, high = [], []
-        for pool, growth in zip(self.errors, self.growth, strict=True):
-            size = np.abs(pool)
-            both = _corrected(size, 1.0 - 2.0 * tail)
-            above, below = _corrected(pool, 1.0 - tail), _corrected(-pool, 1.0 - tail)
-            high.append(growth * max(0.5 * (both + above), 0.0))
-            low.append(growth * max(0.5 * (both + below), 0.0))
-        width = (scale * self.spread)[:, None]
-        return path - width * np.array(low)[None, :], path + width * np.array(high)[None, :]
+
+def _reach(pools: list[Floats], level: float) -> tuple[Floats, Floats]:
+    """Return by step how far down and up ``level`` percent of the errors reach.
+
+    Half of the asymmetry of past errors is kept: half may be the past's own luck.
+    """
+    tail = (1.0 - level / 100.0) / 2.0
+    low, high = [], []
+    for pool in pools:
+        both = _corrected(np.abs(pool), 1.0 - 2.0 * tail)
+        high.append(max(0.5 * (both + _corrected(pool, 1.0 - tail)), 0.0))
+        low.append(max(0.5 * (both + _corrected(-pool, 1.0 - tail)), 0.0))
+    return np.array(low), np.array(high)
 
 
 def _corrected(values: Floats, share: float) -> float:
@@ -84,6 +95,17 @@ def calibrate(path: Floats, actual: Floats, scale: Floats) -> Calibration:
     leave_out = np.stack([_spread(size, typical, origin) for origin in range(len(size))])
     normal = error / leave_out[:, :, None]
     reach = int(np.flatnonzero(seen.any(axis=(0, 1))).max()) + 1
+    pools = _pools(normal, reach)
+    growth = np.ones(horizon)
+    beyond = np.arange(reach + 1, horizon + 1)
+    growth[reach:] = np.sqrt(beyond / reach)
+    pools += [pools[-1]] * (horizon - reach)
+    return Calibration(pools, growth, spread, _widening(normal, reach))
+
+
+def _pools(normal: Floats, reach: int) -> list[Floats]:
+    """Collect each step's errors, with those of neighbouring steps where they are few."""
+    seen = ~np.isnan(normal)
     pools = []
     for step in range(reach):
         side = 0
@@ -93,11 +115,28 @@ def calibrate(path: Floats, actual: Floats, scale: Floats) -> Calibration:
             near = slice(max(0, step - side), step + side + 1)
             pool = normal[:, :, near][seen[:, :, near]]
         pools.append(np.sort(pool))
-    growth = np.ones(horizon)
-    beyond = np.arange(reach + 1, horizon + 1)
-    growth[reach:] = np.sqrt(beyond / reach)
-    pools += [pools[-1]] * (horizon - reach)
-    return Calibration(pools, growth, spread)
+    return pools
+
+
+def _widening(normal: Floats, reach: int) -> float:
+    """Return how much wider intervals must be to cover an origin that they have not seen.
+
+    The errors of one origin share the weather, the holiday, the crisis of those weeks; pooled quantiles
+    treat them as independent and come out too narrow for the next one. So each origin is left out in turn.
+    """
+    if len(normal) < 3:
+        return 1.0
+    ratios = []
+    for origin in range(len(normal)):
+        rest = np.delete(normal, origin, axis=0)
+        if (~np.isnan(rest[:, :, :reach])).any(axis=(0, 1)).all():
+            low, high = _reach(_pools(rest, reach), REFERENCE_LEVEL)
+            error = normal[origin, :, :reach]
+            bound = np.where(error > 0, high[None, :], low[None, :])
+            ratios.append((np.abs(error) / np.maximum(bound, 1e-12))[~np.isnan(error)])
+    if not ratios:
+        return 1.0
+    return float(np.clip(np.quantile(np.concatenate(ratios), REFERENCE_LEVEL / 100.0), 1.0, MOST_WIDENING))
 
 
 def _spread(size: Floats, typical: float, without: int | None) -> Floats:

@@ -30,8 +30,8 @@ class ForecastResult:
     Attributes:
         forecasts: unique_id, ds, yhat, yhat_lower, yhat_upper, method; ``horizon`` rows for every series.
         backtest: one row per series, origin (the last date known then) and method: mase, mae, smape, and
-            coverage (of the interval, for method ``combined`` alone). ``combined`` is what would have been published then:
-            its weights and intervals come from older origins only.
+            coverage (of the interval, for method ``combined`` alone). ``combined`` is what would have been
+            published then: its weights and intervals come from older origins only.
         selection: one row per series: method, weights (JSON by candidate), mase (of ``combined``),
             mase_seasonal_naive, coverage, observations, fallback (why, or null).
         backtest_forecasts: unique_id, origin, ds, method, y, yhat.
@@ -229,9 +229,7 @@ def _scored(backtest: Backtest, combined: Floats) -> dict[str, Floats]:
 def _origin_dates(panel: Panel, backtest: Backtest) -> list[list[object]]:
     """Return by series the last known ``ds`` at each past origin."""
     width = panel.values.shape[1]
-    return [
-        [panel.dates(row, cut - width, 1)[0] for cut in backtest.cuts[1:]] for row in range(len(panel.ids))
-    ]
+    return [[panel.dates(row, cut - width, 1)[0] for cut in backtest.cuts[1:]] for row in range(len(panel.ids))]
 
 
 def _score_frame(panel: Panel, backtest: Backtest, combined: Floats, coverage: Floats) -> pd.DataFrame:
@@ -262,7 +260,10 @@ def _paths_frame(panel: Panel, backtest: Backtest, combined: Floats) -> pd.DataF
     width = panel.values.shape[1]
     starts = _origin_dates(panel, backtest)
     dates = [
-        date for row in range(series) for cut in backtest.cuts[1:] for date in panel.dates(row, cut - width + 1, horizon)
+        date
+        for row in range(series)
+        for cut in backtest.cuts[1:]
+        for date in panel.dates(row, cut - width + 1, horizon)
     ]
     keys = pd.DataFrame({
         "unique_id": np.repeat(np.array(panel.ids, dtype=object), origins * horizon),
@@ -300,12 +301,17 @@ def _selection_frame(
         "mase_seasonal_naive": masked_mean(masked_mean(np.abs(naive - actual), axis=2) / scale, axis=0),
         "coverage": masked_mean(coverage, axis=0),
         "observations": panel.observed.sum(axis=1),
-        "fallback": [_fallback(int(size), low == high) for size, low, high in zip(lengths, lowest, highest, strict=True)],
+        "fallback": [
+            _fallback(int(seen), int(size), low == high)
+            for seen, size, low, high in zip(panel.observed.sum(axis=1), lengths, lowest, highest, strict=True)
+        ],
     })  # fmt: skip
 
 
-def _fallback(length: int, is_constant: bool) -> str | None:
+def _fallback(observed: int, length: int, is_constant: bool) -> str | None:
     """Say in words why a series could not have a choice of its own, or None."""
+    if observed == 0:
+        return "no value at all: 0, with the interval of a typical series"
     if length == 1:
         return "one value only: repeated, with the interval of a typical series of its size"
     if is_constant:
@@ -313,5 +319,3 @@ def _fallback(length: int, is_constant: bool) -> str | None:
     if length < SHORT:
         return f"{length} steps only: simple methods, weights of all series"
     return None
-
-

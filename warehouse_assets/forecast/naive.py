@@ -1,10 +1,9 @@
 """Forecasts without parameters: the last value, the last season, means of seasons. The bar for all others."""
 
-import warnings
-
 import numpy as np
 
 from warehouse_assets.forecast.frequency import Floats
+from warehouse_assets.forecast.scoring import masked_mean
 
 
 def naive_forecasts(known: Floats, season: int, long_season: int, horizon: int) -> dict[str, Floats]:
@@ -36,8 +35,8 @@ def naive_forecasts(known: Floats, season: int, long_season: int, horizon: int) 
         window = min(4 * season, max(4, long_season // 4)) if season <= 24 else 13
         back = _phase(known, long_season, horizon, 1)
         if steps > long_season + window:
-            now = _mean(known[:, -window:])
-            then = _mean(known[:, -window - long_season : -long_season])
+            now = masked_mean(known[:, -window:], axis=1)
+            then = masked_mean(known[:, -window - long_season : -long_season], axis=1)
             out["last_year"] = back + (now - then)[:, None]
         else:
             out["last_year"] = np.full((count, horizon), np.nan)
@@ -53,12 +52,5 @@ def _phase(known: Floats, season: int, horizon: int, seasons: int) -> Floats:
     for number in range(seasons):
         column = steps - 1 - back - number * season
         layers.append(np.where(column >= 0, known[:, np.maximum(column, 0)], np.nan))
-    out = np.where(np.isnan(layers[0]), np.nan, _mean(np.stack(layers, axis=-1)))
+    out = np.where(np.isnan(layers[0]), np.nan, masked_mean(np.stack(layers, axis=-1), axis=-1))
     return np.asarray(out).reshape(count, horizon)
-
-
-def _mean(values: Floats) -> Floats:
-    """Mean over the last axis without NaN; NaN where there is nothing."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return np.asarray(np.nanmean(values, axis=-1))

@@ -82,7 +82,7 @@ def build_panel(
 
     Raises:
         UserError: a column is missing, a series has two rows of one date, dates off the frequency's grid,
-            infinite values, or no row at all.
+            infinite values, or no value at all.
     """
     missing = [name for name in ("unique_id", "ds", "y") if name not in history.columns]
     if missing:
@@ -94,7 +94,7 @@ def build_panel(
     if fill not in ("season", "zero"):
         raise UserError(f"Fill rule {fill!r} is not known; use season or zero.")
     ids = history["unique_id"].astype(str)
-    y = pd.to_numeric(history["y"]).astype(float).to_numpy()
+    y: Floats = np.asarray(pd.to_numeric(history["y"]), dtype=np.float64)
     if np.isinf(y).any():
         bad = int(np.flatnonzero(np.isinf(y))[0])
         raise UserError(f"Series {ids.iloc[bad]!r} has an infinite y at {history['ds'].iloc[bad]}; remove it.")
@@ -110,9 +110,13 @@ def build_panel(
     codes, steps, offsets, y = codes[order], steps[order], offsets[order], y[order]
     _refuse_duplicates(codes, steps, names, history["ds"].iloc[order])
     series_offset = _offsets(codes, offsets, names, history["ds"].iloc[order], frequency)
-    empty = [name for code, name in enumerate(names) if np.isnan(y[codes == code]).all()]
-    if empty:
-        raise UserError(f"Series {empty[0]!r} has no value at all; remove it or give it one.")
+    if np.isnan(y).all():
+        raise UserError("No row of the history has a y; give at least one value to forecast from.")
+    valued = np.zeros(len(names), dtype=bool)
+    valued[codes[~np.isnan(y)]] = True
+    # A series of nothing but nulls stands as one unobserved zero at its last date.
+    final = np.r_[codes[1:] != codes[:-1], True]
+    y = np.asarray(np.where(~valued[codes] & final, 0.0, y), dtype=np.float64)
     keep = _between_first_and_last_value(codes, y)
     codes, steps, y = codes[keep], steps[keep], y[keep]
     first = np.full(len(names), np.iinfo(np.int64).max)
@@ -128,7 +132,7 @@ def build_panel(
         )
     values = np.full((len(names), width), np.nan)
     values[codes, width - 1 - (last[codes] - steps)] = y
-    observed = ~np.isnan(values)
+    observed = ~np.isnan(values) & valued[:, None]
     _fill_gaps(values, observed, width - 1 - (last - first), frequency, fill)
     calendar, first_calendar, holidays = _calendar(first, last, horizon, frequency, country, is_dated)
     return Panel(
@@ -183,9 +187,7 @@ def _between_first_and_last_value(codes: Ints, y: Floats) -> NDArray[np.bool_]:
     return np.asarray((position >= low[codes]) & (position <= high[codes]))
 
 
-def _fill_gaps(
-    values: Floats, observed: NDArray[np.bool_], start: Ints, frequency: Frequency, fill: str
-) -> None:
+def _fill_gaps(values: Floats, observed: NDArray[np.bool_], start: Ints, frequency: Frequency, fill: str) -> None:
     """Fill missing steps after each series' start, in place, from earlier values only."""
     column = np.arange(values.shape[1])
     gaps = np.isnan(values) & (column[None, :] >= start[:, None])

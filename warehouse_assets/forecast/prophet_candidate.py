@@ -49,11 +49,11 @@ def fit_prophet(
         country: whose holidays to use; None for none.
         frequency: D, W, MS or h.
     """
-    for name in ("cmdstanpy", "prophet", "prophet.plot"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     from prophet import Prophet
     from prophet.serialize import model_to_json
 
+    for name in ("cmdstanpy", "prophet"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     span = (dates[-1] - dates[0]) / np.timedelta64(1, "D")
     model = Prophet(
         uncertainty_samples=0,
@@ -133,7 +133,7 @@ def try_prophet(
         return bool(own <= TOLERANCE * other)
 
     def one_series(row: int) -> None:
-        order = [number for number in range(1, len(backtest.cuts))]
+        order = list(range(1, len(backtest.cuts)))
         if most is not None:
             order = order[: 1 + OLDER_ORIGINS]
         for origin in [*order, 0]:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from warehouse_assets.forecast.frequency import CALENDAR_COLUMNS, Floats, Frequency
+from warehouse_assets.forecast.scoring import masked_mean
 
 AR_LAGS = {"h": (1, 2, 3, 24, 25), "D": (1, 2, 3, 6, 7, 8, 14), "W": (1, 2, 3, 4, 5), "MS": (1, 2, 3, 12, 13)}
 AR_DIFFERENCE = {"h": 168, "D": 7, "W": 1, "MS": 12}
@@ -55,9 +56,7 @@ def solve_ridge(columns: Floats, target: Floats) -> Floats:
     return np.asarray(np.linalg.solve(gram, moment[:, :, None])[:, :, 0])
 
 
-def calendar_regression(
-    known: Floats, calendar: Floats, phase: Floats, frequency: Frequency, horizon: int
-) -> Floats:
+def calendar_regression(known: Floats, calendar: Floats, phase: Floats, frequency: Frequency, horizon: int) -> Floats:
     """Forecast by weekday, yearly waves, holidays and a recent level (Prophet's terms, solved in one step).
 
     Newer rows weigh more (half as much after a year); what the regression left in the last weeks is carried
@@ -89,7 +88,7 @@ def calendar_regression(
     fade = 0.5 ** (np.arange(steps)[::-1] / year)
     usable = ~np.isnan(known)
     weight = np.sqrt(fade)[None, :] * usable
-    centre = np.nanmean(np.where(usable, known, np.nan), axis=1, keepdims=True)
+    centre = np.nan_to_num(masked_mean(known, axis=1))[:, None]
     y = np.where(usable, known - centre, 0.0)
     weights = solve_ridge(design[:, :steps] * weight[:, :, None], y * weight)
     fitted = np.einsum("snp,sp->sn", design, weights, optimize=True)

@@ -32,15 +32,16 @@ def _mean_change(known: Floats, lag: int) -> Floats:
 
 
 def usable_scale(scale: Floats, level: Floats) -> Floats:
-    """Replace scales of single points by the panel's typical share of the level; constants keep 0.
+    """Replace scales that a single point cannot give by the panel's typical share of the level; constants keep 0.
 
     Args:
         scale: MASE scales; NaN where a series has too little history to have one.
-        level: mean absolute value, by series.
+        level: mean absolute value, by series; where it is 0 as well, the panel's typical scale is taken.
     """
     known = (scale > 0) & (level > 0)
     share = float(np.median(scale[known] / level[known])) if known.any() else 0.1
-    return np.where(np.isnan(scale), share * level, scale)
+    typical = float(np.median(scale[known])) if known.any() else 0.0
+    return np.where(np.isnan(scale), np.where(level > 0, share * level, typical), scale)
 
 
 def masked_mean(values: Floats, axis: int | tuple[int, ...] | None = None) -> Floats:

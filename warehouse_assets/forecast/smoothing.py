@@ -101,9 +101,7 @@ def _smooth_block(
             known = step - start
             criterion = _criterion(loss, weight, known, options)
             allowed = (options.gamma < 0)[None, :] | (known >= seasonal_from)[:, None]
-            out[at[step]] = _read(
-                criterion, allowed, options, level, trend, seasonal, step, season, horizon, known
-            )
+            out[at[step]] = _read(criterion, allowed, options, level, trend, seasonal, step, season, horizon, known)
         if step == steps:
             break
         live = (start <= step)[:, None]
@@ -125,9 +123,7 @@ def _smooth_block(
     return out
 
 
-def _initial(
-    values: Floats, start: Ints, season: int, width: int, options: Grid
-) -> tuple[Floats, Floats, Ints]:
+def _initial(values: Floats, start: Ints, season: int, width: int, options: Grid) -> tuple[Floats, Floats, Ints]:
     """Return first levels, seasonal states and the history length from which a season may be used."""
     count = len(values)
     level = np.empty((count, width))
