@@ -1,0 +1,89 @@
+-- One row per customer that ever was served or paid: recency, frequency and monetary value with quintile scores.
+with clock as (
+    select clock_day from {{ ref('int_data_clock') }}
+),
+
+payments as (
+    select * from {{ ref('stg_billing__payments') }}
+),
+
+customer_profitability as (
+    select * from {{ ref('customer_profitability') }}
+),
+
+paid as (
+    select
+        payments.customer_id,
+        max(payments.payment_date) filter (where payments.amount_usd > 0) as last_payment_date,
+        sum(payments.amount_usd) filter (where payments.payment_date > clock.clock_day - 365) as paid_usd
+    from payments
+    cross join clock
+    where payments.payment_date <= clock.clock_day
+    group by payments.customer_id
+),
+
+served as (
+    select
+        customer_profitability.customer_id,
+        sum(customer_profitability.lifts) filter (
+            where customer_profitability.month > clock.clock_day - interval '1 year'
+        ) as lifts
+    from customer_profitability
+    cross join clock
+    group by customer_profitability.customer_id
+),
+
+measured as (
+    select
+        coalesce(paid.customer_id, served.customer_id) as customer_id,
+        clock.clock_day - paid.last_payment_date as recency_days,
+        coalesce(served.lifts, 0) as lifts_12_months,
+        coalesce(paid.paid_usd, 0) as paid_365_days_usd
+    from paid
+    full join served on served.customer_id = paid.customer_id
+    cross join clock
+),
+
+-- equal customers get equal scores, so quintiles may differ in size
+scored as (
+    select
+        *,
+        ceil(5 * cume_dist() over (order by recency_days desc nulls first))::integer as recency_score,
+        ceil(5 * cume_dist() over (order by lifts_12_months))::integer as frequency_score,
+        ceil(5 * cume_dist() over (order by paid_365_days_usd))::integer as monetary_score
+    from measured
+),
+
+combined as (
+    select *, (frequency_score + monetary_score + 1) / 2 as value_score from scored
+)
+
+select
+    -- keys
+    customer_id,
+    -- facts
+    recency_days,
+    lifts_12_months::integer as lifts_12_months,
+    paid_365_days_usd::numeric(14, 2) as paid_365_days_usd,
+    recency_score,
+    frequency_score,
+    monetary_score,
+    case
+        when recency_score = 5 and value_score >= 4 then 'Champions'
+        when recency_score = 5 and value_score = 3 then 'Loyal'
+        when recency_score = 5 and value_score = 2 then 'Potential Loyalists'
+        when recency_score = 5 then 'New'
+        when recency_score = 4 and value_score = 5 then 'Champions'
+        when recency_score = 4 and value_score = 4 then 'Loyal'
+        when recency_score = 4 and value_score >= 2 then 'Potential Loyalists'
+        when recency_score = 4 then 'Promising'
+        when recency_score = 3 and value_score >= 4 then 'Loyal'
+        when recency_score = 3 and value_score = 3 then 'Need Attention'
+        when recency_score = 3 then 'About to Sleep'
+        when recency_score = 2 and value_score >= 3 then 'At Risk'
+        when recency_score = 2 then 'Hibernating'
+        when value_score >= 4 then 'Cannot Lose'
+        when value_score >= 2 then 'Hibernating'
+        else 'Lost'
+    end as rfm_segment
+from combined
