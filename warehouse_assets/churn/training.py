@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 CUSTOMER, MONTH, LABEL = "customer_id", "month", "is_churned_90d"
 KEYS = (CUSTOMER, MONTH, LABEL)
+# Columns that say something of the row or of the data, nothing of the customer.
+NOT_FEATURES = frozenset({*KEYS, "is_current", "history_days"})
 WINDOW_DAYS = 90
 
 # Below these a churn model says nothing that the eight factors do not: about ten cases per usable effect
@@ -266,7 +268,7 @@ def describe(frame: pd.DataFrame) -> tuple[Feature, ...]:
             return "number"
         return "date" if types.is_datetime64_any_dtype(series) else "text"
 
-    return tuple(Feature(name, dtype(name)) for name in frame.columns if name not in KEYS)
+    return tuple(Feature(name, dtype(name)) for name in frame.columns if name not in NOT_FEATURES)
 
 
 def require_features(expected: tuple[Feature, ...], found: tuple[Feature, ...]) -> None:
