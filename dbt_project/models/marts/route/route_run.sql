@@ -181,7 +181,12 @@ measured as (
             else 0
         end as weather_effect_minutes,
         driven_order_miles - least(driven_order_miles, planned_order_miles, curve_order_miles)
-            as optimization_saving_miles
+            as optimization_saving_miles,
+        -- of all that was driven, the ways to disposal sites included
+        {{ safe_ratio(
+            'driven_order_miles - least(driven_order_miles, planned_order_miles, curve_order_miles)',
+            'greatest(actual_miles, driven_order_miles)'
+        ) }} as saving_of_way_ratio
     from joined
 
 ),
@@ -278,14 +283,9 @@ select
     curve_order_miles,
     optimization_saving_miles,
     (100 * {{ safe_ratio('optimization_saving_miles', 'driven_order_miles') }})::numeric(5, 2) as optimization_saving_pct,
-    (
-        optimization_saving_miles
-        * {{ safe_ratio('actual_minutes - coalesce(minutes_at_stops, 0)', 'actual_miles') }}
-    )::numeric(10, 2) as optimization_saving_minutes,
-    (optimization_saving_miles * {{ safe_ratio('fuel_gallons', 'actual_miles') }})::numeric(10, 3)
-        as optimization_saving_gallons,
-    (optimization_saving_miles * {{ safe_ratio('emissions_kg_co2e', 'actual_miles') }})::numeric(12, 3)
-        as optimization_saving_kg_co2e,
+    (saving_of_way_ratio * (actual_minutes - coalesce(minutes_at_stops, 0)))::numeric(10, 2) as optimization_saving_minutes,
+    (saving_of_way_ratio * fuel_gallons)::numeric(10, 3) as optimization_saving_gallons,
+    (saving_of_way_ratio * emissions_kg_co2e)::numeric(12, 3) as optimization_saving_kg_co2e,
     -- score
     completion_score::numeric(5, 2) as completion_score,
     punctuality_score::numeric(5, 2) as punctuality_score,

@@ -1,0 +1,23 @@
+-- One row per load, in the hour it was tipped, at the depot of the run it was collected on.
+with loads as (
+
+    select * from {{ ref('stg_operations__loads') }}
+
+),
+
+runs as (
+
+    select route_run_id, service_date, depot_id from {{ ref('int_route__run_cost') }}
+
+)
+
+select
+    loads.load_id,
+    loads.service_date as operating_date,
+    coalesce(runs.depot_id, 'unassigned') as depot_id,
+    {{ hour_on_day('loads.service_date', 'loads.tipped_at') }} as hour_at,
+    loads.waste_stream,
+    loads.weight_lb * 0.0005 as tons,
+    extract(epoch from loads.extracted_at - loads.updated_at) / 60 as latency_minutes
+from loads
+left join runs on runs.route_run_id = loads.route_run_id and runs.service_date = loads.service_date
