@@ -133,9 +133,9 @@ def calendar_table(dates: NDArray[np.datetime64], frequency: Frequency, holidays
     index = pd.DatetimeIndex(dates)
     day = dates.astype("datetime64[D]")
     number = day.astype(np.int64)
-    weekday = index.dayofweek.to_numpy()
+    weekday = index.day_of_week.to_numpy()
     table[:, 2] = index.month
-    table[:, 4] = index.dayofyear
+    table[:, 4] = index.day_of_year
     if frequency.name in ("D", "h"):
         table[:, 0] = weekday
         table[:, 1] = index.hour

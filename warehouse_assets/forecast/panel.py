@@ -108,8 +108,8 @@ def build_panel(
     codes, names = pd.factorize(ids, sort=True)
     order = np.lexsort((steps, codes))
     codes, steps, offsets, y = codes[order], steps[order], offsets[order], y[order]
-    _refuse_duplicates(codes, steps, names, history["ds"].iloc[order])
     series_offset = _offsets(codes, offsets, names, history["ds"].iloc[order], frequency)
+    _refuse_duplicates(codes, steps, names, history["ds"].iloc[order])
     if np.isnan(y).all():
         raise UserError("No row of the history has a y; give at least one value to forecast from.")
     valued = np.zeros(len(names), dtype=bool)
