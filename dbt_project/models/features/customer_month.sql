@@ -23,10 +23,6 @@ with feature_day as (
     select as_of, is_current from {{ ref('int_customer__feature_day') }} where {{ in_rebuilt_days('as_of') }}
 ),
 
-clock as (
-    select clock_day from {{ ref('int_data_clock') }}
-),
-
 history as (
     select first_day from {{ ref('int_customer__history') }}
 ),
@@ -79,39 +75,8 @@ contact_day as (
     select * from {{ ref('int_customer__contact_day') }} where business_date >= {{ first_read_day }}
 ),
 
--- customers with an agreement that ran the day before and has not ended before the day
 spine as (
-    select
-        feature_day.as_of,
-        feature_day.is_current,
-        before.customer_id,
-        before.first_start_date,
-        before.service_type,
-        before.mrr_usd,
-        before.is_auto_renew,
-        before.discount_ratio
-    from feature_day
-    inner join agreement_period as before
-        on
-            before.valid_from < feature_day.as_of
-            and coalesce(before.valid_to, date 'infinity') >= feature_day.as_of - 1
-            and before.active_agreements > 0
-    inner join agreement_period as today
-        on
-            today.customer_id = before.customer_id
-            and today.valid_from <= feature_day.as_of
-            and coalesce(today.valid_to, date 'infinity') >= feature_day.as_of
-            and today.active_agreements > 0
-),
-
-label as (
-    select distinct spine.customer_id, spine.as_of
-    from spine
-    inner join agreement_period
-        on
-            agreement_period.customer_id = spine.customer_id
-            and agreement_period.active_agreements = 0
-            and agreement_period.valid_from - 1 between spine.as_of and spine.as_of + 89
+    select * from {{ ref('int_customer__feature_spine') }} where {{ in_rebuilt_days('as_of') }}
 ),
 
 revenue_before as (
@@ -377,11 +342,9 @@ comparable as (
     select
         spine.*,
         spine.as_of - 180 >= greatest(spine.first_start_date, history.first_day) as has_180_days,
-        spine.as_of - greatest(spine.first_start_date, history.first_day) as history_days,
-        clock.clock_day >= spine.as_of + 90 as is_label_known
+        spine.as_of - greatest(spine.first_start_date, history.first_day) as history_days
     from spine
     cross join history
-    cross join clock
 )
 
 select
@@ -447,7 +410,7 @@ select
     end as portal_sessions_change_90d_ratio,
     visited.days_since_last_session as days_since_last_portal_session,
     -- label
-    case when comparable.is_label_known then label.customer_id is not null end as is_churned_90d
+    comparable.is_churned_90d
 from comparable
 left join customers on customers.customer_id = comparable.customer_id
 left join revenue_before
@@ -463,4 +426,3 @@ left join ordered on ordered.customer_id = comparable.customer_id and ordered.as
 left join ticketed on ticketed.customer_id = comparable.customer_id and ticketed.as_of = comparable.as_of
 left join surveyed on surveyed.customer_id = comparable.customer_id and surveyed.as_of = comparable.as_of
 left join visited on visited.customer_id = comparable.customer_id and visited.as_of = comparable.as_of
-left join label on label.customer_id = comparable.customer_id and label.as_of = comparable.as_of
