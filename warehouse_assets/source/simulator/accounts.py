@@ -1,13 +1,13 @@
-"""Customers when they arrive: accounts, places, agreements with prices, containers. What becomes of them is elsewhere."""
+"""Customers when they arrive: accounts, places, agreements, prices, containers. Their later life: ``life.py``."""
 
 import numpy as np
 
 from warehouse_assets.source.simulator.geography import place_locations
 from warehouse_assets.source.simulator.names import business_names, email_addresses, person_names, telephone_numbers
 from warehouse_assets.source.simulator.randomness import chances
+from warehouse_assets.source.simulator.routes import choose_patterns
 from warehouse_assets.source.simulator.rows import Array, Block, Rows
 from warehouse_assets.source.simulator.vocabulary import code
-from warehouse_assets.source.simulator.routes import choose_patterns
 from warehouse_assets.source.simulator.world import Month
 
 RESIDENTIAL, COMMERCIAL, INDUSTRIAL, MUNICIPAL = range(4)
@@ -160,7 +160,7 @@ def _service_shape(rng: np.random.Generator, service: Array, customer_type: Arra
         lifts[chosen] = rng.choice(_LIFTS, int(chosen.sum()), p=shares)
     at_home = customer_type == RESIDENTIAL
     lifts[at_home] = np.where((service[at_home] == RECYCLING) & chances(rng, 0.5, int(at_home.sum())), 0.5, 1.0)
-    mean = np.array([0.15, 1.9, 1.1, 0.5, 0.0])[service] * np.array([0.3, 1.0, 1.3, 1.2])[customer_type]
+    mean = np.array([0.15, 2.2, 1.2, 0.5, 0.0])[service] * np.array([0.3, 1.0, 1.3, 1.2])[customer_type]
     containers = 1 + np.minimum(rng.poisson(mean), 8)
     capacity = rng.choice(_CAPACITIES, count, p=(0.22, 0.38, 0.22, 0.18))
     kind = np.full(count, code("containers.container_type", "dumpster"))
@@ -177,9 +177,9 @@ def _service_shape(rng: np.random.Generator, service: Array, customer_type: Arra
 def list_rate(service: Array, containers: Array, lifts: Array, capacity: Array) -> Array:
     """Monthly list price of an agreement, US dollars, by service, containers, lifts a week and capacity."""
     monthly_lifts = containers * lifts * 52 / 12
-    rental = np.array([0.0, 22.0, 16.0, 16.0, 105.0])[service] * containers
-    fixed = np.array([6.5, 3.6, 3.0, 4.2, 165.0])[service]
-    yard = np.array([0.0, 2.65, 1.35, 3.0, 7.4])[service]
+    rental = np.array([0.0, 18.0, 13.0, 13.0, 105.0])[service] * containers
+    fixed = np.array([6.5, 2.9, 2.5, 3.6, 165.0])[service]
+    yard = np.array([0.0, 2.05, 1.05, 2.4, 7.4])[service]
     at_home = capacity < 1
     fixed = np.where(at_home & (service == RECYCLING), 2.6, np.where(at_home & (service == ORGANICS), 3.2, fixed))
     yard, rental = np.where(at_home, 0.0, yard), np.where(at_home, 0.0, rental)

@@ -158,7 +158,10 @@ def send_invoices(month: Month) -> None:
     ids[by_day] = month.world.ids("invoices", len(who))
     due = day + customers["payment_terms_days"][who].astype("timedelta64[D]")
     sent = month.local.utc(day, 540.0)
-    numbers = np.char.add(day.astype("datetime64[Y]").astype("S4"), np.char.add(b"-", (ids + 1_000_000).astype("S8")))
+    numbers = np.char.add(
+        (day.astype("datetime64[Y]").astype(np.int64) + 1970).astype("S4"),
+        np.char.add(b"-", (ids + 1_000_000).astype("S8")),
+    )
     month.bring(
         Block(
             "invoices",

@@ -15,14 +15,16 @@ from warehouse_assets.source.contract import load_contract
 from warehouse_assets.source.simulator import planted, schema
 from warehouse_assets.source.simulator.business_calendar import LocalTime, moment
 from warehouse_assets.source.simulator.keeping import load_blocks, save_blocks
-from warehouse_assets.source.simulator.load import copy_rows, delete_rows, merge_rows
+from warehouse_assets.source.simulator.load import Loader, delete_rows, merge_rows
 from warehouse_assets.source.simulator.month import Lived, live_month
 from warehouse_assets.source.simulator.plan import Plan, make_plan
-from warehouse_assets.source.simulator.rows import Block, Rows
+from warehouse_assets.source.simulator.rows import Array, Block, Rows
 from warehouse_assets.source.simulator.world import MASTERS, World, local_time, month_number
 
 Progress = Callable[[int, int], None]
 _LOCK = 7_305_017
+#: rises when a world kept by an older simulator cannot be lived on
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -115,32 +117,65 @@ def _simulate(
     now = moment(plan.as_of)
     local, last = _calendar(plan, plan.as_of)
     world = World(plan)
-    rows = dict.fromkeys(contract.tables, 0)
+    told = _Truth(local)
     pending: list[Block] = []
     kept = b""
-    for number in range(last + 1):
-        if number == last:
-            kept = world.save()
-        lived = live_month(world, local)
-        for block in lived.blocks:
-            if block.table in MASTERS and number < last:
-                continue
-            rows[block.table] += copy_rows(connection, contract.table(block.table), block.seen(now))
-        if number < last:
-            pending += _unfinished(lived.blocks, now)
-        if truths is not None:
-            _tell(truths, lived, now)
-        if on_progress is not None:
-            on_progress(number + 1, last + 1)
+    with Loader(connection) as loader:
+        for number in range(last + 1):
+            if number == last:
+                kept = world.save()
+            lived = live_month(world, local)
+            for block in lived.blocks:
+                if block.table not in MASTERS or number == last:
+                    loader.add(contract.table(block.table), block.seen(now))
+            if number < last:
+                pending += _unfinished(lived.blocks, now)
+            told.hear(lived, now)
+            if on_progress is not None:
+                on_progress(number + 1, last + 1)
+        loader.finish()
+    rows = {table.name: loader.rows.get(table.name, 0) for table in contract}
     schema.add_keys(connection, rows)
     if truths is not None:
-        planted.settle_churn(truths, _leaves(world), _today(local, now))
+        told.write(truths, world, now)
         truths.commit()
     connection.execute(
-        "insert into simulator.state (preset, seed, plan, clock, world, pending) values (%s, %s, %s, %s, %s, %s)",
-        [plan.preset, plan.seed, plan.to_json(), plan.as_of, kept, save_blocks(pending)],
+        "insert into simulator.state (version, preset, seed, plan, clock, world, pending) "
+        "values (%s, %s, %s, %s, %s, %s, %s)",
+        [VERSION, plan.preset, plan.seed, plan.to_json(), plan.as_of, kept, save_blocks(pending)],
     )
     return rows
+
+
+class _Truth:
+    """The planted truths of some months, as far as the clock knows them."""
+
+    def __init__(self, local: LocalTime) -> None:
+        self._local = local
+        self.churn = Rows()
+        self.hazard = Rows()
+        self.faults: list[tuple[str, str, str, Array, Array]] = []
+
+    def hear(self, lived: Lived, now: np.datetime64, since: np.datetime64 | None = None) -> None:
+        """Take what a month planted up to ``now`` (and after ``since``)."""
+        until = self._day(now)
+        after = np.datetime64("1900-01-01") if since is None else self._day(since)
+        churn, hazards = lived.churn, lived.hazard
+        self.churn.append(churn.take(np.flatnonzero((churn["as_of"] <= until) & (churn["as_of"] > after))))
+        self.hazard.append(hazards.take(np.flatnonzero((hazards["day"] <= until) & (hazards["day"] > after))))
+        self.faults += planted.shown_faults(lived.blocks, now, since)
+
+    def _day(self, now: np.datetime64) -> np.datetime64:
+        return np.datetime64(self._local.day(np.array([now]))[0], "D")
+
+    def write(self, truths: psycopg.Connection, world: World, now: np.datetime64) -> None:
+        """Write all that was heard, seen at ``now``."""
+        agreements = world.masters["service_agreements"]
+        ended = np.flatnonzero(~np.isnat(agreements["end_date"]))
+        leaves = Rows(customer=agreements["customer_id"][ended] - 1, day=agreements["end_date"][ended])
+        planted.write_churn(truths, self.churn, leaves, self._day(now))
+        planted.write_hazard(truths, self.hazard)
+        planted.write_faults(truths, self.faults)
 
 
 def _calendar(plan: Plan, clock: datetime) -> tuple[LocalTime, int]:
@@ -152,29 +187,6 @@ def _calendar(plan: Plan, clock: datetime) -> tuple[LocalTime, int]:
 def _unfinished(blocks: list[Block], now: np.datetime64) -> list[Block]:
     left = (block.unfinished(now) for block in blocks if block.table not in MASTERS)
     return [block for block in left if len(block)]
-
-
-def _today(local: LocalTime, now: np.datetime64) -> np.datetime64:
-    return np.datetime64(local.day(np.array([now]))[0], "D")
-
-
-def _leaves(world: World) -> Rows:
-    """Every agreement's customer and end."""
-    agreements = world.masters["service_agreements"]
-    ended = np.flatnonzero(~np.isnat(agreements["end_date"]))
-    return Rows(customer=agreements["customer_id"][ended] - 1, day=agreements["end_date"][ended])
-
-
-def _tell(truths: psycopg.Connection, lived: Lived, now: np.datetime64, since: np.datetime64 | None = None) -> None:
-    """Write the planted truths of a month as far as ``now`` (and after ``since``) knows them."""
-    until = now.astype("datetime64[D]")
-    after = np.datetime64("1900-01-01") if since is None else since.astype("datetime64[D]")
-    churn, hazards = lived.churn, lived.hazard
-    known = (churn["as_of"] <= until) & (churn["as_of"] > after)
-    planted.write_churn(truths, churn.take(np.flatnonzero(known)))
-    known = (hazards["day"] <= until) & (hazards["day"] > after)
-    planted.write_hazard(truths, hazards.take(np.flatnonzero(known)))
-    planted.write_faults(truths, lived.blocks, now, since)
 
 
 def advance(operational_url: str, planted_url: str | None, hours: float) -> SimulationSummary:
@@ -207,29 +219,35 @@ def _advance(
     plan: Plan, connection: psycopg.Connection, truths: psycopg.Connection | None, hours: float, started: float
 ) -> SimulationSummary:
     connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
-    row = connection.execute("select clock, world, pending from simulator.state for update").fetchone()
+    row = connection.execute("select clock, version, world, pending from simulator.state for update").fetchone()
     if row is None:
         raise UserError("The simulated company has vanished meanwhile; run `warehouse run` to make another.")
-    before, kept, pending_bytes = row
+    before, version, kept, pending_bytes = row
+    if version != VERSION:
+        raise UserError(
+            "The simulated company was made by another version of the simulator and cannot be moved forward; "
+            "make it anew with `warehouse reset --yes` and `warehouse run`."
+        )
     clock = before.astimezone(UTC) + timedelta(hours=hours)
     now, since = moment(clock), moment(before)
     local, last = _calendar(plan, clock)
     world = World.load(plan, kept)
     pending = load_blocks(pending_bytes)
     changed = list(pending)
+    told = _Truth(local)
+    told.churn.append(world.memory.get("truth", Rows()))
+    told.faults += planted.shown_faults(pending, now, since)
     while world.month <= last:
         kept = world.save()
         is_last = world.month == last
         lived = live_month(world, local)
-        # Masters live on: only those of the last month count, but a change in a month before must not be lost.
         changed += lived.blocks
         if not is_last:
             pending += _unfinished(lived.blocks, now)
-        if truths is not None:
-            _tell(truths, lived, now, since)
+        told.hear(lived, now, since)
     if truths is not None:
-        planted.write_faults(truths, load_blocks(pending_bytes), now, since)
-        planted.settle_churn(truths, _leaves(world), _today(local, now))
+        planted.forget(truths, since, local.today(before))
+        told.write(truths, world, now)
         truths.commit()
     rows, deleted = _write_changes(connection, changed, now, since)
     pending = [left for block in pending if len(left := block.unfinished(now))]
@@ -248,7 +266,7 @@ def _write_changes(
     for table in tables:
         mine = [block for block in blocks if block.table == table.name]
         if table.name in MASTERS:
-            mine = mine[-1:]
+            mine = mine[-1:]  # it holds all rows, with what the months before changed in them
         changes = Rows()
         for block in mine:
             part = block.seen(now, since)

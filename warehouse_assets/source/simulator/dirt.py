@@ -8,7 +8,7 @@ from warehouse_assets.source.simulator.randomness import chances
 from warehouse_assets.source.simulator.rows import NEVER, Array, Block, Fault, Rows, Stage
 from warehouse_assets.source.simulator.service import CONTAINER_CHANGE, DAMAGE, hours
 from warehouse_assets.source.simulator.vocabulary import KEYS
-from warehouse_assets.source.simulator.world import Month
+from warehouse_assets.source.simulator.world import MASTERS, Month
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,22 @@ class Rate:
     share: float
 
 
-#: kinds: null (a value missing), impossible (a value no scale or clock can show), orphan (a key nobody has),
-#: reversed (an end before its start), duplicate (entered twice, under another key), late (appears days after its
+#: kinds: null (a value missing), impossible (a value that nothing can have), zero (a weight of nothing), malformed
+#: (a text of the wrong form), orphan (a key nobody has), reversed (an end before its start), misdated (a time days
+#: off), duplicate (entered twice, under another key), late (appears days after its
 #: day), corrected (a wrong value put right later), deleted (removed for good some days later)
 RATES: tuple[Rate, ...] = (
+    Rate("customers", "null", "email", 0.02),
+    Rate("customers", "null", "phone", 0.04),
+    Rate("customers", "null", "acquisition_channel", 0.02),
+    Rate("customers", "malformed", "email", 0.006),
+    Rate("service_locations", "null", "postal_code", 0.01),
+    Rate("service_agreements", "impossible", "discount_ratio", 0.002),
+    Rate("route_runs", "null", "fuel_gallons", 0.01),
+    Rate("route_runs", "impossible", "fuel_gallons", 0.001),
+    Rate("route_runs", "reversed", "ended_at", 0.001),
+    Rate("route_stops", "corrected", "status", 0.0003),
+    Rate("loads", "misdated", "tipped_at", 0.001),
     Rate("route_stops", "null", "weight_lb", 0.004),
     Rate("route_stops", "null", "fill_ratio", 0.003),
     Rate("route_stops", "impossible", "weight_lb", 0.00005),
@@ -66,6 +78,12 @@ RATES: tuple[Rate, ...] = (
 )
 #: references that orphans break: a source with them has no foreign key there
 ORPHANED = frozenset((rate.table, rate.column) for rate in RATES if rate.kind == "orphan")
+_START_OF = {
+    "departed_at": "arrived_at",
+    "clock_out_at": "clock_in_at",
+    "resolved_at": "opened_at",
+    "ended_at": "started_at",
+}
 #: of the loads entered twice, how many a clerk deletes within weeks
 _DUPLICATES_DELETED = 0.4
 
@@ -79,6 +97,25 @@ def soil(month: Month) -> None:
         for rate in RATES:
             if rate.table == block.table and len(block):
                 _plant(month, block, rate, place)
+    for rate in RATES:
+        if rate.table in MASTERS:
+            _plant_in_master(month, rate)
+
+
+def _plant_in_master(month: Month, rate: Rate) -> None:
+    """Plant a fault in the rows that a master table gained this month."""
+    rows = month.master(rate.table)
+    new = np.concatenate(month.added.get(rate.table, [np.zeros(0, np.int64)]))
+    rng = month.rng(f"dirt {rate.table} {rate.kind} {rate.column}")
+    chosen = new[chances(rng, min(rate.share * month.plan.dirt_scale, 0.5), len(new))]
+    if not len(chosen) or rate.column is None:
+        return
+    block = Block(rate.table, rows, rows["_changed_at"])
+    chosen = chosen[_fit(block, rate, chosen)]
+    values = rows[rate.column].copy()
+    values[chosen] = _wrong(rng, block, rate, values[chosen], chosen)
+    rows[rate.column] = values
+    month.plant(rate.table, Fault(rate.kind, chosen, rows["_changed_at"][chosen], rate.column))
 
 
 def _plant(month: Month, block: Block, rate: Rate, place: int) -> None:
@@ -122,7 +159,15 @@ def _fit(block: Block, rate: Rate, chosen: Array) -> Array:
         if fault.detail == (rate.column or "") or "duplicate" in (fault.kind, rate.kind):
             taken[fault.which] = True
     fits &= ~taken[chosen]
-    if rate.column is not None and rate.kind in ("null", "corrected", "impossible", "zero", "reversed"):
+    if rate.column is not None and rate.kind in (
+        "null",
+        "corrected",
+        "impossible",
+        "zero",
+        "reversed",
+        "malformed",
+        "misdated",
+    ):
         values = block.columns[rate.column][chosen]
         match values.dtype.kind:
             case "f":
@@ -131,6 +176,8 @@ def _fit(block: Block, rate: Rate, chosen: Array) -> Array:
                 fits &= ~np.isnat(values)
             case "i":
                 fits &= values >= 0
+            case "S":
+                fits &= values != b""
     if rate.kind == "deleted" and rate.table == "leads":  # not those that an opportunity grew from
         fits &= np.isnat(block.stages[0].at[chosen])
     if rate.kind == "deleted" and rate.table == "service_tickets":  # not those that sent a crew
@@ -155,6 +202,14 @@ def _wrong(rng: np.random.Generator, block: Block, rate: Rate, values: Array, ch
             return np.full(count, empty[values.dtype.kind], dtype=values.dtype)
         case "zero", _:
             return np.zeros(count)
+        case "malformed", "email":
+            return np.char.replace(values, b"@", b" at ")
+        case "misdated", "tipped_at":
+            return np.asarray(values - hours(24.0 * rng.integers(3, 300, count)))
+        case "impossible", "fuel_gallons":
+            return np.round(values * rng.uniform(20, 40, count), 2)
+        case "impossible", "discount_ratio":
+            return np.round(1 + rng.uniform(1, 30, count), 4)
         case "orphan", column:
             target = {"vehicle_id": "vehicles", "customer_id": "customers", "container_id": "containers"}[str(column)]
             digits = KEYS[target][1]
@@ -169,9 +224,7 @@ def _wrong(rng: np.random.Generator, block: Block, rate: Rate, values: Array, ch
         case "impossible", "score":
             return np.full(count, 11.0)
         case "reversed", column:
-            start = {"departed_at": "arrived_at", "clock_out_at": "clock_in_at", "resolved_at": "opened_at"}[
-                str(column)
-            ]
+            start = _START_OF[str(column)]
             return np.asarray(block.columns[start][chosen] - hours(rng.uniform(0.5, 6, count)))
         case _:
             raise ValueError(f"no way to plant {rate.kind} in {rate.table}.{rate.column}")

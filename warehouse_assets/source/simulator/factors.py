@@ -1,4 +1,4 @@
-"""The eight factors of leaving, measured on what happened to each customer in the last months. Weights: ``hazard.py``."""
+"""The eight factors of leaving, measured on what happened to each customer lately. Their weights: ``hazard.py``."""
 
 import numpy as np
 
@@ -9,6 +9,16 @@ from warehouse_assets.source.simulator.world import Month
 MONTHS_KEPT = 6
 COUNTS = ("stops", "missed", "pounds", "complaints", "sessions")
 LATE_AFTER_DAYS = 12
+#: factors that nobody can know ahead, and how much of their distance from the mean they keep in a month
+UNKNOWN_AHEAD = (
+    "payment_delinquency",
+    "missed_pickups",
+    "complaints",
+    "satisfaction",
+    "volume_decline",
+    "engagement_decline",
+)
+PERSISTENCE = 0.84
 
 
 def remember(month: Month, counts: dict[str, Array]) -> None:
@@ -41,7 +51,7 @@ def _recent(month: Month, name: str, customers: Array) -> tuple[Array, Array]:
 def churn_factors(month: Month, customers: Array, months_ahead: int = 0) -> Rows:
     """The factors (0-1) of ``customers`` (positions) on the month's first day, or as expected ``months_ahead``.
 
-    What is known ahead (terms that end, rises that grow old) is moved on; what is not stays as it is.
+    What is known ahead (terms that end, rises that grow old) is moved on; the rest draws nearer to its mean.
     """
     today = month.days[0] + np.timedelta64(30 * months_ahead, "D")
     accounts = month.master("customers")
@@ -57,7 +67,7 @@ def churn_factors(month: Month, customers: Array, months_ahead: int = 0) -> Rows
     asked = accounts["_surveyed_month"][customers] >= month.number - MONTHS_KEPT
     satisfied = np.where(asked, np.nan_to_num(accounts["_last_survey"][customers], nan=0.7), 0.7)
     rise, days_left = _agreements(month, customers, today)
-    return Rows(
+    factors = Rows(
         payment_delinquency=_delinquency(month, customers),
         missed_pickups=np.clip(missed * 3 / (stops * 3 + 20) / 0.06, 0, 1),
         complaints=1 - np.exp(-complaints * 3 / 2.0),
@@ -67,6 +77,10 @@ def churn_factors(month: Month, customers: Array, months_ahead: int = 0) -> Rows
         price_increase=np.clip(rise / 0.15, 0, 1),
         agreement_expiry=np.clip(1 - (days_left - 30) / 60, 0, 1),
     )
+    kept = PERSISTENCE**months_ahead
+    for name in UNKNOWN_AHEAD:
+        factors[name] = kept * factors[name] + (1 - kept) * (factors[name].mean() if len(customers) else 0.0)
+    return factors
 
 
 def _agreements(month: Month, customers: Array, today: np.datetime64) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ from warehouse_assets.source.simulator.hazard import vehicle_hazard
 from warehouse_assets.source.simulator.names import person_names
 from warehouse_assets.source.simulator.randomness import chances
 from warehouse_assets.source.simulator.rows import Array, Rows
-from warehouse_assets.source.simulator.schedule import Schedule
+from warehouse_assets.source.simulator.schedule import SECOND, Schedule
 from warehouse_assets.source.simulator.vocabulary import code
 from warehouse_assets.source.simulator.world import Month
 
@@ -60,8 +60,9 @@ def open_fleet(month: Month) -> None:
         spares = max(1, round(0.28 * sum(place == depot for place in depot_of)))
         depot_of += [depot] * spares
         type_of += [0, 1, 2, 3][:spares] if spares <= 4 else [number % 4 for number in range(spares)]
-    _buy(month, rng, np.array(depot_of), np.array(type_of))
-    _hire(month, rng, np.array(depot_of))
+    first, size = month.days[0], len(depot_of)
+    _buy(month, rng, np.array(depot_of), np.array(type_of), first - rng.integers(60, 3_800, size).astype("m8[D]"))
+    _hire(month, rng, np.array(depot_of), first - rng.integers(40, 4_000, size).astype("m8[D]"))
     count = len(depots) * 3
     month.add(
         "technicians",
@@ -75,10 +76,10 @@ def open_fleet(month: Month) -> None:
     )
 
 
-def _buy(month: Month, rng: np.random.Generator, depot: Array, kind: Array) -> None:
+def _buy(month: Month, rng: np.random.Generator, depot: Array, kind: Array, bought: Array) -> None:
+    """Buy vehicles of ``kind`` for ``depot`` (positions) on the days ``bought``."""
     count = len(depot)
-    age_days = rng.integers(60, 3_900, count)
-    bought = month.days[0] - age_days.astype("timedelta64[D]")
+    age_days = (month.days[0] - bought).astype(np.int64)
     fuel = rng.choice(3, count, p=(0.76, 0.2, 0.04))
     month.add(
         "vehicles",
@@ -93,20 +94,20 @@ def _buy(month: Month, rng: np.random.Generator, depot: Array, kind: Array) -> N
             in_service_date=bought,
             retired_date=np.full(count, NO_DAY),
             purchase_cost_usd=np.round(_COST_USD[kind] * rng.lognormal(0, 0.05, count) * (1 + 0.35 * (fuel == 2)), -2),
-            _hours_since=rng.uniform(0, 240, count),
+            _hours_since=np.where(age_days > 0, rng.uniform(0, 240, count), 0.0),
             _odometer=np.round(age_days * rng.uniform(48, 70, count), 1),
             _down_until=np.full(count, month.days[0]),
             _service_at=rng.uniform(225, 330, count),
             _thirst=rng.lognormal(0, 0.06, count),
             **{f"_drift_{number}": rng.uniform(0, 0.3, count) for number in range(3)},
         ),
-        month.local.utc(bought, 600.0),
+        month.local.utc(bought, 0.0),
     )
 
 
-def _hire(month: Month, rng: np.random.Generator, depot: Array) -> None:
+def _hire(month: Month, rng: np.random.Generator, depot: Array, hired: Array) -> None:
+    """Hire a driver for each of ``depot`` (positions) on the days ``hired``."""
     count = len(depot)
-    hired = month.days[0] - rng.integers(40, 4_000, count).astype("timedelta64[D]")
     month.add(
         "drivers",
         Rows(
@@ -119,14 +120,41 @@ def _hire(month: Month, rng: np.random.Generator, depot: Array) -> None:
             _pace=rng.lognormal(0, 0.07, count),
             _wage=np.round(rng.uniform(25.5, 34.0, count), 2),
         ),
-        month.local.utc(hired, 540.0),
+        month.local.utc(hired, 0.0),
     )
+
+
+def change_fleet(month: Month) -> None:
+    """Replace drivers who leave, and each March the vehicles past their time, from the month's first day on."""
+    if month.is_first:
+        return
+    rng = month.rng("turnover")
+    drivers, vehicles, routes = month.master("drivers"), month.master("vehicles"), month.master("routes")
+    today = month.days[0]
+    leaving = np.flatnonzero(np.isnat(drivers["left_date"]) & chances(rng, 0.012, len(drivers)))
+    gone_at = np.full(len(leaving), month.opening + 8 * 3_600 * SECOND)
+    month.change("drivers", leaving, gone_at, {"left_date": np.full(len(leaving), today)})
+    _hire(month, rng, drivers["depot_id"][leaving] - 1, np.full(len(leaving), today))
+    new = len(drivers) - len(leaving) + np.arange(len(leaving))
+    for old, successor in zip(leaving.tolist(), new.tolist(), strict=True):
+        routes["_driver"][routes["_driver"] == old] = successor
+    if month.start.month != 3:
+        return
+    age = (today - vehicles["in_service_date"]).astype(np.float64) / 365.25
+    old_ones = np.flatnonzero(np.isnat(vehicles["retired_date"]) & (age > 10.5))
+    gone_at = np.full(len(old_ones), month.opening + 8 * 3_600 * SECOND)
+    month.change("vehicles", old_ones, gone_at, {"retired_date": np.full(len(old_ones), today)})
+    depot, kind = vehicles["depot_id"][old_ones] - 1, vehicles["vehicle_type"][old_ones]
+    _buy(month, rng, depot, kind, np.full(len(old_ones), today))
+    new = len(vehicles) - len(old_ones) + np.arange(len(old_ones))
+    for old, successor in zip(old_ones.tolist(), new.tolist(), strict=True):
+        routes["_vehicle"][routes["_vehicle"] == old] = successor
 
 
 def drive_month(month: Month, schedule: Schedule) -> FleetMonth:
     """Assign vehicles and drivers to the runs, day by day, and let wear decide which fail."""
     rng = month.rng("wear")
-    vehicles, drivers, routes = month.master("vehicles"), month.master("drivers"), month.master("routes")
+    vehicles, routes = month.master("vehicles"), month.master("routes")
     runs = schedule.runs
     count, days = len(vehicles), len(month.days)
     scale = month.plan.failure_scale
@@ -145,7 +173,10 @@ def drive_month(month: Month, schedule: Schedule) -> FleetMonth:
     failures: list[tuple[int, int, int, int, float, float]] = []
     services: list[tuple[int, int, float]] = []
     cracked = np.maximum(drift - 0.55, 0) > 0
-    in_depot = [np.flatnonzero(vehicles["depot_id"] == depot) for depot in range(1, len(month.master("depots")) + 1)]
+    in_use = np.isnat(vehicles["retired_date"])
+    in_depot = [
+        np.flatnonzero((vehicles["depot_id"] == depot) & in_use) for depot in range(1, len(month.master("depots")) + 1)
+    ]
     by_day = np.argsort(runs["day_place"], kind="stable")
     edges = np.searchsorted(runs["day_place"][by_day], np.arange(days + 1))
     for day in range(days):
@@ -161,7 +192,7 @@ def drive_month(month: Month, schedule: Schedule) -> FleetMonth:
         hours = np.bincount(
             run_vehicle[today], (runs["end"][today] - runs["start"][today]) / 60.0, minlength=count
         ).clip(0, 17)
-        crack = (cracks[day] < 0.0065 * scale) & (hours > 0)
+        crack = (cracks[day] < 0.011 * scale) & (hours > 0)
         cracked[crack, crack_kind[day][crack]] = True
         drift += growth[day] * hours[:, None] * np.where(cracked, 28.0, 1.0)
         probability = np.where(hours > 0, vehicle_hazard(hours_since, age, drift.sum(axis=1), scale), 0.0)

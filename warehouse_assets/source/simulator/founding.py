@@ -8,8 +8,8 @@ from warehouse_assets.source.simulator.fleet import open_fleet
 from warehouse_assets.source.simulator.geography import CENTER, offset_degrees, place_clusters, place_depots
 from warehouse_assets.source.simulator.market import open_market
 from warehouse_assets.source.simulator.randomness import chances
-from warehouse_assets.source.simulator.rows import Rows
 from warehouse_assets.source.simulator.routes import balance_routes, open_routes
+from warehouse_assets.source.simulator.rows import Rows
 from warehouse_assets.source.simulator.vocabulary import code
 from warehouse_assets.source.simulator.world import Month
 

@@ -1,4 +1,4 @@
-"""Why customers leave and trucks fail: the stated laws, with every number. Who then leaves is decided in ``life.py``."""
+"""Why customers leave and trucks fail: the stated laws, with every number. Who then leaves: ``life.py``."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,24 @@ from warehouse_assets.source.simulator.rows import Array, Rows
 
 #: the eight factors, each 0-1, and what a full factor adds to the log-odds of leaving within a month
 FACTOR_WEIGHTS: dict[str, float] = {
-    "payment_delinquency": 2.6,
-    "missed_pickups": 2.4,
-    "complaints": 2.2,
-    "satisfaction": 2.4,
-    "volume_decline": 2.8,
-    "engagement_decline": 2.0,
-    "price_increase": 2.2,
-    "agreement_expiry": 1.8,
+    "payment_delinquency": 2.4,
+    "missed_pickups": 2.2,
+    "complaints": 2.0,
+    "satisfaction": 2.2,
+    "volume_decline": 2.6,
+    "engagement_decline": 1.9,
+    "price_increase": 2.1,
+    "agreement_expiry": 1.7,
 }
 #: log-odds of leaving within a month when every factor is 0
 BASE_LOG_ODDS = -8.3
 
+#: what the factors' unforeseen moves add to the log-odds expected now, one and two months ahead (half their variance)
+SURPRISE = (0.0, 0.5, 0.8)
+
 #: log-odds of failing on a working day: base, per 350 engine hours since the last service, per ten years of age,
 #: per unit of drift (the sum of the engine's, the hydraulics' and the driveline's)
-VEHICLE_BASE, VEHICLE_HOURS, VEHICLE_AGE, VEHICLE_DRIFT = -7.5, 0.9, 0.9, 1.7
+VEHICLE_BASE, VEHICLE_HOURS, VEHICLE_AGE, VEHICLE_DRIFT = -7.1, 0.9, 0.9, 1.7
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,8 @@ def monthly_probability(log_odds: Array, scale: float, months: float = 1.0) -> A
 def probability_90_days(factors: Rows, next_factors: Rows, after_factors: Rows, scale: float) -> Array:
     """Probability of leaving within three months, given this month's factors and those expected for the next two."""
     stay = np.ones(len(factors))
-    for month in (factors, next_factors, after_factors):
-        stay *= 1 - monthly_probability(churn_log_odds(month), scale)
+    for month, surprise in zip((factors, next_factors, after_factors), SURPRISE, strict=True):
+        stay *= 1 - monthly_probability(churn_log_odds(month) + surprise, scale)
     return np.asarray(1 - stay)
 
 

@@ -95,7 +95,7 @@ def _monthly_dues(month: Month, rng: np.random.Generator, depots: int) -> list[t
         (LEASE, (3_800 + 420.0 * vehicles) * month.share_of_month),
     ):
         parts.append((each, day, kind, np.round(usd * rng.uniform(0.97, 1.03, depots), 2), later))
-    for kind, usd in ((OVERHEAD, 78.0 * size), (MARKETING, 11.0 * size)):
+    for kind, usd in ((OVERHEAD, 105.0 * size), (MARKETING, 11.0 * size)):
         pieces = 4
         days = month.days[np.linspace(0, len(month.days) - 1, pieces + 2).astype(int)[1:-1]]
         amounts = np.round(rng.dirichlet(np.full(pieces, 8)) * usd * rng.uniform(0.94, 1.06), 2)
@@ -113,7 +113,7 @@ def set_budgets(month: Month) -> None:
     depots = len(month.master("depots"))
     running = np.isnat(agreements["end_date"])
     depot = locations["depot_id"][agreements["service_location_id"][running] - 1]
-    revenue = np.bincount(depot, agreements["_rate"][running], minlength=depots + 1)[1:] * 1.09
+    revenue = np.bincount(depot, agreements["_rate"][running], minlength=depots + 1)[1:] * 1.22
     years = [month.start.year] if month.is_first else []
     years += [month.start.year + 1] if in_december else []
     months = np.concatenate([np.arange(f"{year}-01", f"{year + 1}-01", dtype="datetime64[M]") for year in years])

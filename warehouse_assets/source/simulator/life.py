@@ -11,6 +11,7 @@ from warehouse_assets.source.simulator.hazard import (
     monthly_probability,
     probability_90_days,
 )
+from warehouse_assets.source.simulator.names import telephone_numbers
 from warehouse_assets.source.simulator.randomness import chances
 from warehouse_assets.source.simulator.rows import Array, Rows
 from warehouse_assets.source.simulator.vocabulary import code
@@ -29,6 +30,18 @@ def active_customers(month: Month) -> Array:
     served = np.zeros(len(customers), dtype=bool)
     served[agreements["customer_id"][running] - 1] = True
     return np.flatnonzero(served & np.isnat(customers["_left"]))
+
+
+def change_accounts(month: Month) -> None:
+    """Let some customers change their telephone number, or begin or end paying automatically."""
+    rng = month.rng("accounts")
+    active = active_customers(month)
+    customers = month.master("customers")
+    for column, share in (("is_autopay", 0.006), ("phone", 0.003)):
+        who = active[chances(rng, share * month.share_of_month, len(active))]
+        at = month.local.utc(month.days[rng.integers(0, len(month.days), len(who))], rng.uniform(480, 1_080, len(who)))
+        values = ~customers[column][who] if column == "is_autopay" else telephone_numbers(rng, len(who))
+        month.change("customers", who, at, {column: values})
 
 
 def change_moods(month: Month) -> None:

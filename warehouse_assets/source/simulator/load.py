@@ -1,5 +1,8 @@
 """Simulated rows into tables: keys and words written out, COPY for the first load, merge for later ones."""
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +16,8 @@ from warehouse_assets.source.simulator.vocabulary import KEYS, words_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+BATCH_ROWS = 60_000
 
 
 def format_keys(numbers: Array, target: str) -> "pa.Array":
@@ -80,6 +85,60 @@ def copy_rows(connection: psycopg.Connection, table: Table, rows: Rows) -> int:
         return 0
     name = sql.Identifier("public", table.name)
     return copy_columns(arrow_columns(table, rows), connection, name, column_types(table)).rows
+
+
+class Loader:
+    """Appends rows to tables while the caller goes on: gathered to large batches, copied by a thread of its own.
+
+    The connection is the loader's until ``finish`` returns. Memory: up to two batches wait.
+    """
+
+    def __init__(self, connection: psycopg.Connection):
+        self.rows: dict[str, int] = {}
+        self._connection = connection
+        self._gathered: dict[str, tuple[Table, list[Rows]]] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="simulate")
+        self._waiting: deque[Future[int]] = deque()
+
+    def __enter__(self) -> "Loader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and any(not future.done() for future in self._waiting):
+            self._connection.cancel_safe(timeout=5)
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def add(self, table: Table, rows: Rows) -> None:
+        """Take ``rows`` of ``table``; they are copied soon, or by ``finish``."""
+        count = len(rows)
+        if not count:
+            return
+        self.rows[table.name] = self.rows.get(table.name, 0) + count
+        _, parts = self._gathered.setdefault(table.name, (table, []))
+        parts.append(rows)
+        if sum(map(len, parts)) >= BATCH_ROWS:
+            self._send(table.name)
+
+    def finish(self) -> None:
+        """Copy what is left and wait for the end."""
+        for name in list(self._gathered):
+            self._send(name)
+        while self._waiting:
+            self._waiting.popleft().result()
+
+    def _send(self, name: str) -> None:
+        table, parts = self._gathered.pop(name)
+        while len(self._waiting) >= 2:
+            self._waiting.popleft().result()
+        self._waiting.append(self._thread.submit(self._copy, table, parts))
+
+    def _copy(self, table: Table, parts: list[Rows]) -> int:
+        rows = parts[0]
+        if len(parts) > 1:
+            rows = Rows({name: np.concatenate([part[name] for part in parts]) for name in table.column_names})
+        return copy_rows(self._connection, table, rows)
 
 
 def merge_rows(connection: psycopg.Connection, table: Table, rows: Rows) -> int:

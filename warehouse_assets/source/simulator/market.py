@@ -1,4 +1,4 @@
-"""The world outside: weather, holidays, commodity prices, diesel, what competitors ask. The company's doings not here."""
+"""The world outside: weather, holidays, commodity prices, diesel, competitors. Nothing the company does itself."""
 
 import numpy as np
 

@@ -9,11 +9,12 @@ from warehouse_assets.source.simulator.business_calendar import LocalTime
 from warehouse_assets.source.simulator.collection import MISSED, collect
 from warehouse_assets.source.simulator.dirt import soil
 from warehouse_assets.source.simulator.factors import remember
-from warehouse_assets.source.simulator.fleet import drive_month
+from warehouse_assets.source.simulator.fleet import change_fleet, drive_month
 from warehouse_assets.source.simulator.founding import found_company, raise_fees
 from warehouse_assets.source.simulator.ledger import book_expenses, set_budgets
 from warehouse_assets.source.simulator.life import (
     active_customers,
+    change_accounts,
     change_agreements,
     change_moods,
     decide_leaving,
@@ -51,6 +52,7 @@ def live_month(world: World, local: LocalTime) -> Lived:
         found_company(month)
     elif month.start.month == 1:
         raise_fees(month, month.rng("fees"), month.days[0])
+    change_fleet(month)
     make_holidays(month)
     weather = make_weather(month)
     diesel = make_prices(month)
@@ -60,6 +62,7 @@ def live_month(world: World, local: LocalTime) -> Lived:
     truth = decide_leaving(month)
     win_back(month)
     change_agreements(month, truth)
+    change_accounts(month)
     change_moods(month)
     send_invoices(month)
 
@@ -104,4 +107,8 @@ def live_month(world: World, local: LocalTime) -> Lived:
         hazard=fleet.hazard.ravel()[went],
     )
     soil(month)
+    known = world.memory.setdefault("truth", Rows())
+    known.append(truth)
+    recent = known["as_of"] > month.days[0] - np.timedelta64(150, "D")
+    world.memory["truth"] = known.take(np.flatnonzero(recent))
     return Lived(month.close(), truth, hazard)

@@ -4,19 +4,109 @@ import numpy as np
 
 from warehouse_assets.source.simulator.rows import Array
 
-_FIRST = (
-    "Ana Ben Carla David Elena Frank Grace Hector Irene James Karen Luis Maria Nathan Olivia Peter Quinn Rosa Samuel "
-    "Teresa Umar Vera Walter Ximena Yusuf Zoe Andre Beth Carlos Dana Emeka Fatima George Hannah Ivan Julia"
-).split()
-_LAST = (
-    "Adams Baker Castillo Dvorak Edwards Flores Garcia Hughes Ibrahim Johnson Keller Lopez Miller Nguyen Ortiz Peterson "
-    "Quigley Ramirez Schmidt Taylor Ueda Vance Walker Xiong Young Zamora Brandt Coleman Delgado Fischer Okafor Muñoz"
-).split()
-_PLACE = "Prairie Riverside Heartland Midtown Westport Summit Northgate Plaza Crossroads Lakeside Union Harvest".split()
+_FIRST = [
+    "Ana",
+    "Ben",
+    "Carla",
+    "David",
+    "Elena",
+    "Frank",
+    "Grace",
+    "Hector",
+    "Irene",
+    "James",
+    "Karen",
+    "Luis",
+    "Maria",
+    "Nathan",
+    "Olivia",
+    "Peter",
+    "Quinn",
+    "Rosa",
+    "Samuel",
+    "Teresa",
+    "Umar",
+    "Vera",
+    "Walter",
+    "Ximena",
+    "Yusuf",
+    "Zoe",
+    "Andre",
+    "Beth",
+    "Carlos",
+    "Dana",
+    "Emeka",
+    "Fatima",
+    "George",
+    "Hannah",
+    "Ivan",
+    "Julia",
+]
+_LAST = [
+    "Adams",
+    "Baker",
+    "Castillo",
+    "Dvorak",
+    "Edwards",
+    "Flores",
+    "Garcia",
+    "Hughes",
+    "Ibrahim",
+    "Johnson",
+    "Keller",
+    "Lopez",
+    "Miller",
+    "Nguyen",
+    "Ortiz",
+    "Peterson",
+    "Quigley",
+    "Ramirez",
+    "Schmidt",
+    "Taylor",
+    "Ueda",
+    "Vance",
+    "Walker",
+    "Xiong",
+    "Young",
+    "Zamora",
+    "Brandt",
+    "Coleman",
+    "Delgado",
+    "Fischer",
+    "Okafor",
+    "Muñoz",
+]
+_PLACE = [
+    "Prairie",
+    "Riverside",
+    "Heartland",
+    "Midtown",
+    "Westport",
+    "Summit",
+    "Northgate",
+    "Plaza",
+    "Crossroads",
+    "Lakeside",
+    "Union",
+    "Harvest",
+]
 _TRADE = {
-    1: "Bakery Grill Market Dental Hardware Apartments Motel Pharmacy Brewing Auto Lofts Offices".split(),
-    2: "Fabrication Foods Plastics Logistics Foundry Printing Packaging Assembly".split(),
-    3: "School District,Parks Department,Housing Authority,City Hall,Library System,Water District".split(","),
+    1: [
+        "Bakery",
+        "Grill",
+        "Market",
+        "Dental",
+        "Hardware",
+        "Apartments",
+        "Motel",
+        "Pharmacy",
+        "Brewing",
+        "Auto",
+        "Lofts",
+        "Offices",
+    ],
+    2: ["Fabrication", "Foods", "Plastics", "Logistics", "Foundry", "Printing", "Packaging", "Assembly"],
+    3: ["School District", "Parks Department", "Housing Authority", "City Hall", "Library System", "Water District"],
 }
 
 

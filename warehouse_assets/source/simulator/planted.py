@@ -1,12 +1,13 @@
 """The database of planted truths, which only tests and benchmarks read: true churn, true hazards, every fault."""
 
 from dataclasses import fields
+from datetime import UTC, date, datetime
 
 import numpy as np
 import psycopg
 
 from warehouse_assets.database.copy import copy_columns
-from warehouse_assets.source.contract import Table, load_contract
+from warehouse_assets.source.contract import load_contract
 from warehouse_assets.source.simulator import hazard
 from warehouse_assets.source.simulator.dirt import RATES
 from warehouse_assets.source.simulator.load import format_keys
@@ -66,36 +67,46 @@ def create(connection: psycopg.Connection, plan: Plan) -> None:
         cursor.executemany("insert into planted.parameter (name, value) values (%s, %s)", list(parameters.items()))
 
 
-def write_churn(connection: psycopg.Connection, truth: Rows) -> None:
-    """Add rows of customer (position), as_of (day) and probability."""
+def write_churn(connection: psycopg.Connection, truth: Rows, leaves: Rows, today: np.datetime64) -> None:
+    """Add rows of customer (position), as_of (day) and probability, or settle those there with who left in 90 days.
+
+    ``leaves`` has the customer and last day of every agreement that ended.
+    """
+    connection.execute("create temporary table truth (like planted.churn) on commit drop")
     _copy(
         connection,
-        "planted.churn",
+        "truth",
         {
             "customer_id": (format_keys(truth["customer"] + 1, "customers"), "text"),
             "as_of": (truth["as_of"], "date"),
             "true_probability_90d": (truth["probability"], "double precision"),
-        },
-    )
-
-
-def settle_churn(connection: psycopg.Connection, leaves: Rows, today: np.datetime64) -> None:
-    """Fill in who left within 90 days, for the months that are 90 days past; ``leaves`` has customer and day."""
-    connection.execute("create temporary table leaves (customer_id text, day date) on commit drop")
-    _copy(
-        connection,
-        "leaves",
-        {
-            "customer_id": (format_keys(leaves["customer"] + 1, "customers"), "text"),
-            "day": (leaves["day"], "date"),
+            "churned_within_90d": (_outcomes(truth, leaves, today), "boolean"),
         },
     )
     connection.execute(
-        "update planted.churn set churned_within_90d = exists (select from leaves where "
-        "leaves.customer_id = churn.customer_id and leaves.day >= as_of and leaves.day < as_of + 90) "
-        "where churned_within_90d is null and as_of + 90 <= %s",
-        [today.astype(object)],
+        "insert into planted.churn select * from truth on conflict (customer_id, as_of) "
+        "do update set churned_within_90d = excluded.churned_within_90d"
     )
+
+
+def forget(connection: psycopg.Connection, since: np.datetime64, today: date) -> None:
+    """Remove what lies after ``since``: left by a step forward that did not reach the operational database."""
+    connection.execute("delete from planted.fault where planted_at > %s", [since.astype(datetime).replace(tzinfo=UTC)])
+    connection.execute("delete from planted.vehicle_hazard where day > %s", [today])
+    connection.execute("delete from planted.churn where as_of > %s", [today])
+
+
+def _outcomes(truth: Rows, leaves: Rows, today: np.datetime64) -> Array:
+    """Whether each customer left within 90 days of as_of: true, false, or None where 90 days have not passed."""
+    ends = np.unique(leaves["customer"] * 1_000_000 + leaves["day"].astype(np.int64))
+    key = truth["customer"] * 1_000_000 + truth["as_of"].astype(np.int64)
+    place = np.searchsorted(ends, key)
+    following = np.r_[ends, np.iinfo(np.int64).max][place]
+    left = following - key < 90
+    known = truth["as_of"] + np.timedelta64(90, "D") <= today
+    outcome = left.astype(object)
+    outcome[~known] = None
+    return outcome
 
 
 def write_hazard(connection: psycopg.Connection, hazards: Rows) -> None:
@@ -111,32 +122,42 @@ def write_hazard(connection: psycopg.Connection, hazards: Rows) -> None:
     )
 
 
-def write_faults(
-    connection: psycopg.Connection, blocks: list[Block], now: np.datetime64, since: np.datetime64 | None = None
-) -> None:
-    """Add the faults of ``blocks`` that show by ``now``, and after ``since`` if given."""
+def shown_faults(
+    blocks: list[Block], now: np.datetime64, since: np.datetime64 | None = None
+) -> list[tuple[str, str, str, Array, Array]]:
+    """The faults of ``blocks`` that show by ``now``, and after ``since`` if given: table, kind, detail, keys, times."""
     contract = load_contract()
+    found: list[tuple[str, str, str, Array, Array]] = []
     for block in blocks:
-        table: Table = contract.table(block.table)
+        key = contract.table(block.table).primary_key[0]
         for fault in block.faults:
             shows = fault.at <= now
             if since is not None:
                 shows &= fault.at > since
             which = fault.which[shows]
-            if not len(which):
-                continue
-            count = len(which)
-            _copy(
-                connection,
-                "planted.fault",
-                {
-                    "table_name": (np.full(count, block.table, dtype=object), "text"),
-                    "row_key": (format_keys(block.columns[table.primary_key[0]][which], block.table), "text"),
-                    "kind": (np.full(count, fault.kind, dtype=object), "text"),
-                    "detail": (np.full(count, fault.detail, dtype=object), "text"),
-                    "planted_at": (fault.at[shows], "timestamptz"),
-                },
-            )
+            if len(which):
+                found.append((block.table, fault.kind, fault.detail, block.columns[key][which], fault.at[shows]))
+    return found
+
+
+def write_faults(connection: psycopg.Connection, found: list[tuple[str, str, str, Array, Array]]) -> None:
+    """Add faults as ``shown_faults`` lists them."""
+    import pyarrow as pa
+
+    if not found:
+        return
+    counts = [len(keys) for _, _, _, keys, _ in found]
+    _copy(
+        connection,
+        "planted.fault",
+        {
+            "table_name": (np.repeat(np.array([table for table, *_ in found], dtype=object), counts), "text"),
+            "row_key": (pa.concat_arrays([format_keys(keys, table) for table, _, _, keys, _ in found]), "text"),
+            "kind": (np.repeat(np.array([kind for _, kind, *_ in found], dtype=object), counts), "text"),
+            "detail": (np.repeat(np.array([detail for _, _, detail, *_ in found], dtype=object), counts), "text"),
+            "planted_at": (np.concatenate([at for *_, at in found]), "timestamptz"),
+        },
+    )
 
 
 def _copy(connection: psycopg.Connection, table: str, columns: dict[str, tuple[Array, str]]) -> None:

@@ -7,15 +7,15 @@ from warehouse_assets.source.simulator.rows import Array, Rows
 from warehouse_assets.source.simulator.vocabulary import code
 from warehouse_assets.source.simulator.world import Month
 
-RESIDENTIAL_WEEKDAYS = (1, 2, 4, 5)
+RESIDENTIAL_WEEKDAYS = (1, 2, 4)
 
 #: lifts a week → the choices of weekdays, as bits (1 Monday, 2 Tuesday, 4 Wednesday …)
 _PATTERNS: dict[float, tuple[int, ...]] = {
     0.5: (1, 2, 4, 8, 16),
     1.0: (1, 2, 4, 8, 16),
     2.0: (0b001001, 0b010010, 0b100100),
-    3.0: (0b010101, 0b101010),
-    4.0: (0b011011,),
+    3.0: (0b010101, 0b101010, 0b011010),
+    4.0: (0b011011, 0b011110, 0b001111, 0b110110),
     5.0: (0b011111,),
     6.0: (0b111111,),
 }
@@ -27,7 +27,7 @@ def open_routes(month: Month, customers_per_depot: float) -> None:
     sizes = (
         max(1, round(customers_per_depot / 1_500)),
         max(1, round(customers_per_depot / 125)),
-        max(1, round(customers_per_depot / 450)),
+        max(1, round(customers_per_depot / 190)),
         max(1, round(customers_per_depot / 900)),
         max(1, round(customers_per_depot / 1_500)),
     )
@@ -77,9 +77,11 @@ def choose_patterns(month: Month, rng: np.random.Generator, which: Array) -> Non
     for number, choices in _PATTERNS.items():
         chosen = lifts == number
         pattern[chosen] = rng.choice(choices, int(chosen.sum()))
-    weekend = (pattern == 0b101010) & (service != code("service_type", "commercial_collection"))
-    pattern[weekend] = 0b010101
-    pattern[(pattern == 0b100100) & (service != code("service_type", "commercial_collection"))] = 0b001001
+    # Only commercial routes run on Saturdays; Wednesday, the lightest day, takes what falls there.
+    on_saturday = (pattern >= 0b100000) & (service != code("service_type", "commercial_collection"))
+    pattern[on_saturday] = np.where(
+        pattern[on_saturday] == 0b101010, 0b001110, pattern[on_saturday] & 0b011111 | 0b010000
+    )
     agreements["_pattern"][which] = pattern
     agreements["_parity"][which] = np.where(lifts == 0.5, rng.integers(0, 2, len(which)), -1)
     assign_routes(month, which)

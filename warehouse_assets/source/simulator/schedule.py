@@ -101,7 +101,7 @@ def plan_month(month: Month) -> Schedule:
     miles = road_miles(from_latitude, from_longitude, latitude, longitude)
     is_new_place = np.r_[True, place[slot][1:] != place[slot][:-1]] | is_first if len(slot) else is_first
     service = service_minutes(agreements["service_type"][agreement[slot]], containers["capacity_yd3"][used[slot]])
-    service = np.where(is_new_place, service + 0.8, service)
+    service = np.where(is_new_place, service + 0.6, service)
 
     stream = agreements["waste_stream"][agreement]
     rolls = agreements["service_type"][agreement] == ROLL_OFF
@@ -159,8 +159,8 @@ def plan_month(month: Month) -> Schedule:
 
 def service_minutes(service_type: Array, capacity: Array) -> Array:
     """Minutes to empty one container, once the truck stands there."""
-    base = np.array([0.45, 1.05, 0.85, 0.95, 16.0])[service_type]
-    return np.where(capacity < 1, 0.45, base + np.where(capacity < 15, 0.03 * capacity, 0.0))
+    base = np.array([0.45, 0.62, 0.55, 0.70, 16.0])[service_type]
+    return np.where(capacity < 1, 0.45, base + np.where(capacity < 15, 0.02 * capacity, 0.0))
 
 
 def trip_minutes(site_miles: Array) -> Array:

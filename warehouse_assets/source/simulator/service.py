@@ -27,9 +27,12 @@ def raise_tickets(month: Month, collected: Collected, active: Array) -> Rows:
     stops = collected.stops
     readily = customers["_complains"]
     missed = np.flatnonzero((stops["status"] == MISSED) & (stops["reason"] != NOT_OUT))
-    says = missed[chances(rng, np.minimum(0.13 * readily[stops["customer"][missed]], 0.9), len(missed))]
+    # However many containers were missed on a visit, the customer calls once.
+    visit = stops["place"][missed] * 100_000 + stops["day"][missed].astype(np.int64)
+    missed = missed[np.sort(np.unique(visit, return_index=True)[1])]
+    says = missed[chances(rng, np.minimum(0.16 * readily[stops["customer"][missed]], 0.9), len(missed))]
     disputed = np.flatnonzero(stops["contaminated"])
-    disputes = disputed[chances(rng, 0.07, len(disputed))]
+    disputes = disputed[chances(rng, 0.025, len(disputed))]
     parts = [
         (
             stops["customer"][says],
@@ -46,7 +49,7 @@ def raise_tickets(month: Month, collected: Collected, active: Array) -> Rows:
     ]
     rises = _recent_rises(month)
     unhappy = readily * (1 + 2.5 * (customers["_trouble"] > 0))
-    size = np.array([1.0, 1.6, 1.8, 2.4])[customers["customer_type"]]
+    size = np.array([1.0, 1.3, 1.4, 1.6])[customers["customer_type"]]
     for kind, rate in (
         (BILLING, 0.018 * readily * size + 0.10 * readily * (rises > 0.05)),
         (DAMAGE, 0.010 * size),

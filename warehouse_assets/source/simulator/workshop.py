@@ -39,29 +39,31 @@ def report_telemetry(month: Month, fleet: FleetMonth, runs: Rows, weather: Rows)
         return np.where(busy, np.round(values, 2), np.nan).ravel()
 
     day = np.repeat(month.days, count)
+    readings = Rows(
+        vehicle_id=np.tile(np.arange(1, count + 1), days),
+        depot_id=np.tile(vehicles["depot_id"], days),
+        telemetry_date=day,
+        engine_hours=np.round(worked, 2).ravel(),
+        odometer_miles=np.round(odometer, 2).ravel(),
+        miles=np.round(miles, 2).ravel(),
+        fuel_gallons=np.round(gallons, 2).ravel(),
+        idle_minutes=np.round((worked * 60 * (0.16 + 0.03 * noise["idle"])).clip(0), 2).ravel(),
+        hydraulic_cycles=np.round(lifts * 2.2).ravel(),
+        hydraulic_pressure_psi=when_busy(2_350 - 150 * hydraulics + 36 * noise["hydraulic"]),
+        engine_temperature_f=when_busy(194 + 13 * engine + 0.12 * (high - 60) + 2.8 * noise["heat"]),
+        oil_pressure_psi=when_busy((47 - 6.5 * engine - 0.25 * age + 2.0 * noise["oil"]).clip(4)),
+        vibration_mm_s=np.where(
+            busy, np.round((2.5 + 1.5 * driveline + 0.05 * age + 0.22 * noise["shake"]).clip(0.2), 3), np.nan
+        ).ravel(),
+        fault_codes=np.where(busy, rng.poisson(0.04 + 0.55 * np.maximum(drift - 0.7, 0)), 0).ravel(),
+    )
+    readings = readings.take(np.flatnonzero(np.tile(np.isnat(vehicles["retired_date"]), days)))
+    ids = month.world.ids("vehicle_telemetry", len(readings))
     month.bring(
         Block(
             "vehicle_telemetry",
-            Rows(
-                vehicle_telemetry_id=month.world.ids("vehicle_telemetry", size),
-                vehicle_id=np.tile(np.arange(1, count + 1), days),
-                depot_id=np.tile(vehicles["depot_id"], days),
-                telemetry_date=day,
-                engine_hours=np.round(worked, 2).ravel(),
-                odometer_miles=np.round(odometer, 2).ravel(),
-                miles=np.round(miles, 2).ravel(),
-                fuel_gallons=np.round(gallons, 2).ravel(),
-                idle_minutes=np.round((worked * 60 * (0.16 + 0.03 * noise["idle"])).clip(0), 2).ravel(),
-                hydraulic_cycles=np.round(lifts * 2.2).ravel(),
-                hydraulic_pressure_psi=when_busy(2_350 - 150 * hydraulics + 36 * noise["hydraulic"]),
-                engine_temperature_f=when_busy(194 + 13 * engine + 0.12 * (high - 60) + 2.8 * noise["heat"]),
-                oil_pressure_psi=when_busy((47 - 6.5 * engine - 0.25 * age + 2.0 * noise["oil"]).clip(4)),
-                vibration_mm_s=np.where(
-                    busy, np.round((2.5 + 1.5 * driveline + 0.05 * age + 0.22 * noise["shake"]).clip(0.2), 3), np.nan
-                ).ravel(),
-                fault_codes=np.where(busy, rng.poisson(0.04 + 0.55 * np.maximum(drift - 0.7, 0)), 0).ravel(),
-            ),
-            month.local.utc(day, 1_425.0),
+            Rows({"vehicle_telemetry_id": ids, **readings}),
+            month.local.utc(readings["telemetry_date"], 1_425.0),
         )
     )
 
@@ -175,4 +177,4 @@ def clock_shifts(month: Month, runs: Rows) -> Rows:
             [Stage(left, {"clock_out_at": NEVER, "break_minutes": np.nan})],
         )
     )
-    return Rows(depot=drivers["depot_id"][driver] - 1, day=day, usd=(paid + 0.5 * overtime) * wage * 1.24)
+    return Rows(depot=drivers["depot_id"][driver] - 1, day=day, usd=(paid + 0.5 * overtime) * wage * 1.42)

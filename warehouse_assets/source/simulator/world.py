@@ -12,7 +12,7 @@ import numpy as np
 from warehouse_assets.source.simulator.business_calendar import LocalTime, days_between, month_start, next_month
 from warehouse_assets.source.simulator.plan import Plan
 from warehouse_assets.source.simulator.randomness import stream
-from warehouse_assets.source.simulator.rows import NEVER, Array, Block, Rows, Stage
+from warehouse_assets.source.simulator.rows import NEVER, Array, Block, Fault, Rows, Stage
 
 #: tables whose rows live on and change; all others only receive rows
 MASTERS = (
@@ -108,6 +108,8 @@ class Month:
         self.is_first = is_first
         self.blocks: list[Block] = []
         self._stages: dict[str, list[Stage]] = {}
+        self._faults: dict[str, list[Fault]] = {}
+        self.added: dict[str, list[Array]] = {}
         self.opening = local.utc(self.days[:1], 0)[0]
 
     def rng(self, purpose: str) -> np.random.Generator:
@@ -139,7 +141,9 @@ class Month:
         if not self.is_first:
             appears_at = np.maximum(appears_at, self.opening)
         rows["_changed_at"] = appears_at.astype("datetime64[us]")
-        self.world.masters.setdefault(table, Rows()).append(rows)
+        master = self.world.masters.setdefault(table, Rows())
+        self.added.setdefault(table, []).append(np.arange(len(master), len(master) + len(rows)))
+        master.append(rows)
 
     def change(self, table: str, which: Array, at: Array, values: dict[str, Array]) -> None:
         """Change columns of rows ``which`` (positions) of a master table at the moments ``at`` in this month."""
@@ -153,6 +157,10 @@ class Month:
             rows[name][which] = value
         self._stages.setdefault(table, []).append(Stage(moments, before))
 
+    def plant(self, table: str, fault: Fault) -> None:
+        """Note a fault planted in rows of a master table."""
+        self._faults.setdefault(table, []).append(fault)
+
     def close(self) -> list[Block]:
         """Return all blocks of the month, masters included, and roll the world on to the next month."""
         for table in MASTERS:
@@ -160,7 +168,7 @@ class Month:
             stages = []
             for stage in self._stages.get(table, []):
                 stages.append(self._padded(stage, rows))
-            block = Block(table, Rows(rows), rows["_changed_at"].copy(), stages)
+            block = Block(table, Rows(rows), rows["_changed_at"].copy(), stages, None, self._faults.get(table, []))
             self.blocks.append(block)
         changed: dict[str, Array] = {}
         for block in self.blocks[-len(MASTERS) :]:
