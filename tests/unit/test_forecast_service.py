@@ -1,0 +1,109 @@
+"""Forecasts written to a real warehouse database: what stands there after one run, a rerun, a later day."""
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import psycopg
+import pytest
+
+from warehouse_assets.errors import UserError
+from warehouse_assets.extract.state import mark_changed
+from warehouse_assets.forecast.service import forecast_warehouse
+
+DAILY = [("tons/company/company", "tons", "company", "company"), ("lifts/depot/D1", "lifts", "depot", "D1")]
+
+
+def put(connection: psycopg.Connection, days: int, months: int) -> None:
+    """Fill both feature tables with so many days and months from the start of 2024, and say that they moved."""
+    rng = np.random.default_rng(1)
+    connection.execute("create schema if not exists features")
+    for table in ("daily_series", "monthly_series"):
+        connection.execute(f"drop table if exists features.{table}")
+        connection.execute(
+            f"create table features.{table} "
+            "(series_id text, metric text, level text, entity_id text, ds date, y double precision)"
+        )
+    week = np.array([1.0, 1.1, 0.9, 1.0, 1.3, 0.5, 0.0])
+    for number, key in enumerate(DAILY):
+        for position, day in enumerate(pd.date_range("2024-01-01", periods=400)):
+            y = float(100 * (number + 1) * week[day.day_of_week] * rng.lognormal(0, 0.1))
+            if position < days:
+                connection.execute("insert into features.daily_series values (%s, %s, %s, %s, %s, %s)", (*key, day, y))
+    for position, month in enumerate(pd.date_range("2022-01-01", periods=months, freq="MS")):
+        row = ("revenue_usd/company/company/month", "revenue_usd", "company", "company", month, 1000.0 + position)
+        connection.execute("insert into features.monthly_series values (%s, %s, %s, %s, %s, %s)", row)
+    for table in ("daily_series", "monthly_series"):
+        mark_changed(connection, table, [])
+
+
+@pytest.fixture
+def connection(warehouse_url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(warehouse_url) as opened:
+        put(opened, 300, 30)
+        yield opened
+
+
+def test_forecasts_are_written_registered_and_marked(connection: psycopg.Connection) -> None:
+    outcome = forecast_warehouse(connection, "run-1")
+    assert outcome.state == "day forecast; month forecast"
+    rows = connection.execute(
+        "select grain, count(*), count(distinct series_id), min(target_date - origin_date), max(interval_level) "
+        "from ml.forecast group by grain order by grain"
+    ).fetchall()
+    assert rows[0] == ("day", 60, 2, 1, 90)
+    assert rows[1][:3] == ("month", 12, 1)
+    first = connection.execute("select min(target_date) from ml.forecast where grain = 'month'").fetchone()
+    assert str(first[0]) == "2024-07-01"
+    nulls = connection.execute("select level, bool_and(entity_id is null) from ml.forecast group by level").fetchall()
+    assert dict(nulls) == {"company": True, "depot": False}
+    tested = connection.execute(
+        "select count(distinct method), bool_or(is_selected), max(coverage) from ml.forecast_backtest"
+    ).fetchone()
+    assert tested[0] >= 6
+    assert tested[1] is True
+    assert 0 < tested[2] <= 1
+    artifact, metrics, features = connection.execute(
+        "select artifact, metrics, features from ml.model_version where model = 'forecast_day' and is_champion"
+    ).fetchone()
+    kept = json.loads(artifact)
+    assert kept["lightgbm"].startswith("tree")
+    assert set(kept["weights"]) == {key[0] for key in DAILY}
+    assert metrics["mase"] < metrics["mase_seasonal_naive"]
+    assert {"name": "phase_7", "dtype": "float64"} in features
+    dirty = connection.execute("select count(*) from etl.dirty_day where source_table = 'ml.forecast'").fetchone()
+    assert dirty[0] == 30 + 12 - 1  # the days of November 2024 hold one of the twelve months' firsts
+    assert "| lightgbm |" in outcome.table
+
+
+def test_unmoved_inputs_do_nothing_and_unmoved_values_forecast_nothing(connection: psycopg.Connection) -> None:
+    forecast_warehouse(connection, None)
+    assert forecast_warehouse(connection, None).state == "unchanged"
+    mark_changed(connection, "daily_series", [])
+    assert forecast_warehouse(connection, None).state == "day unchanged; month unchanged"
+    assert connection.execute("select count(*) from ml.model_version").fetchone() == (2,)
+
+
+def test_a_rerun_replaces_and_a_new_day_adds(connection: psycopg.Connection) -> None:
+    forecast_warehouse(connection, None)
+    before = connection.execute("select * from ml.forecast_backtest order by 1, 2, 3").fetchall()
+    forecast_warehouse(connection, None, force=True)
+    assert connection.execute("select count(*) from ml.forecast").fetchone() == (72,)
+    after = connection.execute("select * from ml.forecast_backtest order by 1, 2, 3").fetchall()
+    assert [row[:8] for row in before] == [row[:8] for row in after]
+    put(connection, 301, 30)
+    assert forecast_warehouse(connection, None).state == "day forecast; month unchanged"
+    origins = connection.execute(
+        "select count(distinct origin_date), count(*) from ml.forecast where grain = 'day'"
+    ).fetchone()
+    assert origins == (2, 120)
+
+
+def test_no_series_is_an_outcome_and_no_table_a_sentence(connection: psycopg.Connection) -> None:
+    connection.execute("truncate features.daily_series, features.monthly_series")
+    outcome = forecast_warehouse(connection, None)
+    assert outcome.state.startswith("no forecasts by day: features.daily_series has no rows")
+    connection.execute("drop table features.daily_series")
+    with pytest.raises(UserError, match=r"features\.daily_series does not exist; build the dbt model"):
+        forecast_warehouse(connection, None, force=True)

@@ -1,0 +1,64 @@
+"""The forecasts as assets: read, call, write, report. What is done stands in ``service``."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from dagster import (
+    AssetChecksDefinition,
+    AssetExecutionContext,
+    AssetsDefinition,
+    AssetSpec,
+    MaterializeResult,
+    MetadataValue,
+    multi_asset,
+)
+
+from warehouse_assets.database.resource import WarehouseResource
+from warehouse_assets.forecast.checks import build_forecast_checks
+from warehouse_assets.operate.options import RunOptions
+
+_SHARED: dict[str, Any] = {
+    "deps": [["features", "daily_series"], ["features", "monthly_series"]],
+    "group_name": "forecast",
+    "owners": ["team:finance"],
+    "kinds": {"python", "lightgbm", "prophet"},
+}
+
+
+def build_forecast_assets() -> list[AssetsDefinition | AssetChecksDefinition]:
+    """The two tables of the forecasts, made in one step, and their checks."""
+
+    @multi_asset(
+        name="forecast",
+        specs=[
+            AssetSpec(
+                ["ml", "forecast"],
+                description="Tons, lifts, revenue, cost and tickets, 30 days ahead; revenue and cost, 12 months ahead.",
+                **_SHARED,
+            ),
+            AssetSpec(
+                ["ml", "forecast_backtest"],
+                description="How well each method would have forecast each series from earlier origins.",
+                **_SHARED,
+            ),
+        ],
+    )
+    def forecast(
+        context: AssetExecutionContext, warehouse: WarehouseResource, options: RunOptions
+    ) -> Iterator[MaterializeResult[Any]]:
+        from warehouse_assets.forecast.service import forecast_warehouse
+
+        with warehouse.connect("forecast") as connection:
+            outcome = forecast_warehouse(
+                connection, context.run_id, warehouse.settings.threads, options.full_refresh, context.log.info
+            )
+        context.log.info(outcome.state)
+        table = {"methods": MetadataValue.md(outcome.table)} if outcome.table else {}
+        yield MaterializeResult(
+            asset_key=["ml", "forecast"], metadata={"state": outcome.state, **outcome.figures, **table}
+        )
+        yield MaterializeResult(
+            asset_key=["ml", "forecast_backtest"], metadata={"state": outcome.state, **outcome.backtest_figures}
+        )
+
+    return [forecast, *build_forecast_checks()]

@@ -1,0 +1,89 @@
+"""Asset checks of the forecasts: the series they are made from, and how good they would have been."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dagster import AssetCheckResult, AssetChecksDefinition, AssetCheckSeverity, asset_check
+
+from warehouse_assets.database.resource import WarehouseResource
+
+LEAST_COVERAGE, MOST_COVERAGE = 0.80, 0.98
+"""Coverage of 90% intervals in the backtest, beyond which they are not to be believed."""
+
+
+def series_expectations() -> list[Any]:
+    """Great Expectations for a frame of series: one finite value per series and date."""
+    import great_expectations.expectations as gxe
+
+    return [
+        gxe.ExpectColumnValuesToNotBeNull(column="series_id"),
+        gxe.ExpectColumnValuesToNotBeNull(column="ds"),
+        gxe.ExpectColumnValuesToNotBeNull(column="y"),
+        gxe.ExpectCompoundColumnsToBeUnique(column_list=["series_id", "ds"]),
+        gxe.ExpectColumnValuesToBeBetween(column="y", min_value=-1e12, max_value=1e12),
+    ]
+
+
+def quality_problems(metrics: dict[str, Any]) -> list[str]:
+    """What is wrong with the figures of a forecast's backtest, a sentence each; empty when nothing is."""
+    problems = []
+    own, naive, coverage = (metrics.get(name) for name in ("mase", "mase_seasonal_naive", "coverage"))
+    if own is not None and naive is not None and own > naive:
+        problems.append(f"MASE {own:.3f} is above that of the seasonal naive forecast ({naive:.3f})")
+    if coverage is not None and not LEAST_COVERAGE <= coverage <= MOST_COVERAGE:
+        problems.append(f"90% intervals covered {coverage:.3f} in the backtest")
+    return problems
+
+
+def build_forecast_checks() -> list[AssetChecksDefinition]:
+    """The blocking checks of the series and the warning check of the forecasts."""
+    return [_series_sound("daily_series"), _series_sound("monthly_series"), _forecast_quality()]
+
+
+def _series_sound(table: str) -> AssetChecksDefinition:
+    @asset_check(
+        asset=["features", table],
+        name=f"{table}_sound",
+        blocking=True,
+        description="One finite value per series and date; a broken row stops the forecasts.",
+    )
+    def series_sound(warehouse: WarehouseResource) -> AssetCheckResult:
+        from warehouse_assets.forecast.storage import read_series
+        from warehouse_assets.quality.expectations import as_check_result, judge_frame
+
+        with warehouse.connect(f"check {table}") as connection:
+            frame = read_series(connection, table)
+        return as_check_result(judge_frame(frame, series_expectations(), ["series_id", "ds"]))
+
+    return series_sound
+
+
+def _forecast_quality() -> AssetChecksDefinition:
+    @asset_check(
+        asset=["ml", "forecast"],
+        name="forecast_quality",
+        description="In the backtest the forecasts beat seasonal naive, and their intervals cover what they claim.",
+    )
+    def forecast_quality(warehouse: WarehouseResource) -> AssetCheckResult:
+        from warehouse_assets.forecast.storage import GRAINS
+        from warehouse_assets.lifecycle.registry import champion
+
+        problems: list[str] = []
+        metadata: dict[str, Any] = {}
+        with warehouse.connect("check forecast") as connection:
+            for grain in GRAINS:
+                version = champion(connection, f"forecast_{grain.name}")
+                if version is not None:
+                    problems += [f"by {grain.name}: {problem}" for problem in quality_problems(version.metrics)]
+                    metadata |= {
+                        f"{name} by {grain.name}": value for name, value in version.metrics.items() if value is not None
+                    }
+        return AssetCheckResult(
+            passed=not problems,
+            severity=AssetCheckSeverity.WARN,
+            description="; ".join(problems) or ("Sound." if metadata else "There are no forecasts yet."),
+            metadata=metadata,
+        )
+
+    return forecast_quality

@@ -1,0 +1,151 @@
+"""What the forecast assets do, on an open connection and without Dagster: read, forecast, register, write."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from warehouse_assets.extract.state import inputs_moved, inputs_seen, mark_changed, record_inputs
+from warehouse_assets.forecast import storage
+from warehouse_assets.lifecycle import registry
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import psycopg
+
+    from warehouse_assets.forecast.model import ForecastResult
+
+FORECAST_TABLE, BACKTEST_TABLE = "ml.forecast", "ml.forecast_backtest"
+INPUTS = tuple(grain.table for grain in storage.GRAINS)
+LEVEL = 90
+# A forecast is made of the newest data or is none: the newest version is always the one in service, and the check on
+# its backtest says when it is poor.
+GUARD = registry.Guard("mase", math.inf, higher_is_better=False)
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened: ``state`` in a word or a sentence, figures and a table in markdown for the metadata."""
+
+    state: str
+    figures: dict[str, Any] = field(default_factory=dict)
+    backtest_figures: dict[str, Any] = field(default_factory=dict)
+    table: str = ""
+
+
+def forecast_warehouse(
+    connection: psycopg.Connection,
+    run_id: str | None,
+    threads: int = 2,
+    force: bool = False,
+    log: Log = lambda text: None,
+) -> Outcome:
+    """Forecast all daily and monthly series of the warehouse when they have changed, in the open transaction.
+
+    Forecasts of earlier origins stay, so that they can be held against what happened. No series at all
+    is an outcome, not an error.
+    """
+    if not force and not inputs_moved(connection, FORECAST_TABLE, INPUTS):
+        return Outcome("unchanged")
+    seen = inputs_seen(connection, INPUTS)
+    days: set[Any] = set()
+    figures: dict[str, Any] = {}
+    backtest_figures: dict[str, Any] = {}
+    tables: list[str] = []
+    states: list[str] = []
+    for grain in storage.GRAINS:
+        series = storage.read_series(connection, grain.table)
+        if series.empty:
+            states.append(f"no forecasts by {grain.name}: features.{grain.table} has no rows")
+            continue
+        fingerprint = storage.data_hash(series)
+        champion = registry.champion(connection, f"forecast_{grain.name}")
+        if not force and champion and champion.parameters.get("data_hash") == fingerprint:
+            states.append(f"{grain.name} unchanged")
+            continue
+        result = _forecast(series, grain, threads)
+        log(f"{grain.name}: {len(result.selection)} series in {result.seconds:.1f} s")
+        version = registry.register(connection, _candidate(grain, series, result, fingerprint, run_id), GUARD).version
+        rows, touched = storage.write_forecasts(connection, grain, series, result, version.model_version_id, run_id)
+        tested = storage.write_backtest(connection, grain, result, run_id)
+        days |= touched
+        figures |= _figures(grain, result, rows)
+        backtest_figures |= {f"rows by {grain.name}": tested}
+        tables.append(method_table(grain.name, result))
+        states.append(f"{grain.name} forecast")
+    if days:
+        mark_changed(connection, FORECAST_TABLE, days, rows=storage.table_rows(connection, "forecast"))
+        mark_changed(connection, BACKTEST_TABLE, [], rows=storage.table_rows(connection, "forecast_backtest"))
+    record_inputs(connection, FORECAST_TABLE, INPUTS, seen)
+    return Outcome("; ".join(states), figures, backtest_figures, "\n\n".join(tables))
+
+
+def _forecast(series: pd.DataFrame, grain: storage.Grain, threads: int) -> ForecastResult:
+    """Call the engine on the warehouse's frame."""
+    from warehouse_assets.forecast.model import forecast
+
+    history = series.rename(columns={"series_id": "unique_id"})[["unique_id", "ds", "y"]]
+    return forecast(history, grain.horizon, grain.freq, LEVEL, threads=threads)
+
+
+def _candidate(
+    grain: storage.Grain, series: pd.DataFrame, result: ForecastResult, fingerprint: str, run_id: str | None
+) -> registry.Candidate:
+    """Return what is registered of a run: all fitted parts in one text, the weights, the backtest's figures."""
+    names = result.parameters["lightgbm_features"] or []
+    return registry.Candidate(
+        model=f"forecast_{grain.name}",
+        algorithm="blend of lightgbm, smoothing, regression, naive and prophet by backtest",
+        artifact=storage.artifact_of(result),
+        features=[{"name": name, "dtype": "float64"} for name in names],
+        parameters={
+            **{key: value for key, value in result.parameters.items() if key != "lightgbm_features"},
+            "weights": result.weights,
+            "data_hash": fingerprint,
+        },
+        metrics=summary_figures(result),
+        data_from=series["ds"].min().date(),
+        data_to=series["ds"].max().date(),
+        run_id=run_id,
+    )
+
+
+def summary_figures(result: ForecastResult) -> dict[str, Any]:
+    """Return the figures of a run over all series: MASE (combined and seasonal naive), coverage, counts."""
+    chosen = result.selection
+    return {
+        "mase": float(chosen["mase"].mean()),
+        "mase_median": float(chosen["mase"].median()),
+        "mase_seasonal_naive": float(chosen["mase_seasonal_naive"].mean()),
+        "coverage": float(chosen["coverage"].mean()),
+        "series": len(chosen),
+        "fallbacks": int(chosen["fallback"].notna().sum()),
+        "clipped": result.clipped,
+        "seconds": round(result.seconds, 2),
+    }
+
+
+def _figures(grain: storage.Grain, result: ForecastResult, rows: int) -> dict[str, Any]:
+    """Return a grain's figures for the metadata, NaN left out."""
+    named = {"rows": rows, **summary_figures(result)}
+    return {
+        f"{key} by {grain.name}": value
+        for key, value in named.items()
+        if not (isinstance(value, float) and math.isnan(value))
+    }
+
+
+def method_table(grain: str, result: ForecastResult) -> str:
+    """Return a markdown table: for each method the series that chose it and its mean MASE over the backtest."""
+    counts = result.selection["method"].value_counts()
+    means: dict[Any, float] = dict(result.backtest.groupby("method")["mase"].mean())
+    lines = [f"| method by {grain} | series | mean MASE in backtest |", "| --- | ---: | ---: |"]
+    for method in sorted(set(counts.index) | set(means)):
+        score = means.get(method)
+        shown = "" if score is None or math.isnan(score) else f"{score:.3f}"
+        lines.append(f"| {method} | {int(counts.get(method, 0))} | {shown} |")
+    return "\n".join(lines)
