@@ -3,10 +3,9 @@
 Every function works inside the caller's transaction on ``target`` and leaves commit and rollback to it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 BUFFER_BYTES = 1024 * 1024
 BATCH_ROWS = 50_000
+BATCH_BYTES = 32 * 1024 * 1024
 
 Progress = Callable[[int, int], None]
 
@@ -62,42 +62,45 @@ def copy_between(
     copy_out = sql.SQL("copy ({}) to stdout (format binary)").format(select)
     rows = sent = 0
     name = table.as_string(target).replace('"', "")
-    target_cursor, source_cursor = target.cursor(), source.cursor()
-    with (
-        explain_error(f"copying into {name}"),
-        target_cursor.copy(_copy_in(table, columns)) as sink,
-        source_cursor.copy(copy_out),
-    ):
-        # psycopg's own loop over a COPY costs 1.5 us a row; asking libpq itself for the next row costs 0.5 us.
+    cursor = target.cursor()
+    with explain_error(f"copying into {name}"), cursor.copy(_copy_in(table, columns)) as sink:
+        for messages, buffer in _buffers(source, copy_out, name):
+            sink.write(buffer)
+            rows, sent = rows + messages, sent + len(buffer)
+            if on_progress is not None:
+                on_progress(rows, sent)
+    if on_progress is not None:
+        on_progress(cursor.rowcount, sent)
+    return CopyCount(cursor.rowcount, sent)
+
+
+def _buffers(source: psycopg.Connection, copy_out: sql.Composed, name: str) -> Iterator[tuple[int, bytes]]:
+    """Yield what ``copy_out`` sends, joined to buffers of about a MiB, each with its number of messages (rows)."""
+    with explain_error(f"reading what goes into {name}"), source.cursor().copy(copy_out):
+        # psycopg's own loop over a COPY costs 1.5 us a row (measured); asking libpq itself costs 0.7 us.
         connection = source.pgconn
         next_row = connection.get_copy_data
         parts: list[memoryview] = []
-        held, more = 0, True
-        while more:
-            for size, row in map(next_row, repeat(1)):
-                if size > 0:
-                    parts.append(row)
-                    held += size
-                    if held < BUFFER_BYTES:
-                        continue
-                    sink.write(b"".join(parts))
-                    rows, sent, held = rows + len(parts), sent + held, 0
-                    parts.clear()
-                    if on_progress is not None:
-                        on_progress(rows, sent)
-                elif size == 0:
-                    source.wait(_readable(source))
-                else:
-                    more = False
-                    break
-        sink.write(b"".join(parts))
-        sent += held
+        held = 0
+        while True:
+            size, row = next_row(1)
+            if size > 0:
+                parts.append(row)
+                held += size
+                if held >= BUFFER_BYTES:
+                    yield len(parts), b"".join(parts)
+                    parts, held = [], 0
+            elif size == 0:
+                source.wait(_readable(source))
+            else:
+                break
+        results = []
         while (result := connection.get_result()) is not None:
+            results.append(result)  # to the last, or the connection stays in the COPY
+        for result in results:
             if result.status == ExecStatus.FATAL_ERROR:
                 raise psycopg.errors.error_from_result(result)
-    if on_progress is not None:
-        on_progress(target_cursor.rowcount, sent)
-    return CopyCount(target_cursor.rowcount, sent)
+    yield len(parts) - 1, b"".join(parts)  # the last message is the trailer
 
 
 def _readable(connection: psycopg.Connection) -> PQGen[None]:
@@ -120,7 +123,8 @@ def copy_arrow(
 ) -> CopyCount:
     """Load Arrow record batches into ``table``.
 
-    A batch is encoded while the one before it travels. Two batches of at most 50,000 rows are held at a time.
+    A batch is encoded while the one before it travels; two are held at a time, each of at most 50,000 rows or
+    some 32 MiB.
 
     Args:
         batches: record batches that hold the columns, in any order; others are ignored. Nulls become null. A time
@@ -164,8 +168,9 @@ def copy_arrow(
 
 def _sliced(batches: "Iterable[pa.RecordBatch]") -> "Iterable[pa.RecordBatch]":
     for batch in batches:
-        for start in range(0, batch.num_rows, BATCH_ROWS):
-            yield batch.slice(start, BATCH_ROWS)
+        rows = min(BATCH_ROWS, 1 + batch.num_rows * BATCH_BYTES // max(batch.nbytes, 1))
+        for start in range(0, batch.num_rows, rows):
+            yield batch.slice(start, rows)
 
 
 def copy_frame(
@@ -189,7 +194,8 @@ def copy_columns(
     """Load columns of one length into ``table``; NaN, NaT, None and NA become null. As ``copy_arrow`` otherwise.
 
     Arrow arrays and numpy arrays of numbers and datetime64 go without a copy. Text is fastest as an Arrow
-    array (``pa.DictionaryArray`` for few different values); a numpy object array costs 40 ns a value more.
+    array (``pa.DictionaryArray`` for few different values); a million values cost 0.08 s more as a numpy object
+    array, 0.25 s more as a numpy ``U`` array.
     """
     import pyarrow as pa
 

@@ -32,9 +32,9 @@ def error_sentence(error: psycopg.Error, doing: str) -> str | None:
     if where and where[3]:
         place = f" in column {where[3].strip()}{place}"
     if isinstance(error, psycopg.errors.CharacterNotInRepertoire | psycopg.errors.UntranslatableCharacter):
-        return f"A text met while {doing}{place} is no valid UTF-8 or holds a NUL byte ({said}); correct it there."
+        return f"A text met while {doing}{place} is no valid UTF-8 or holds a NUL byte ({said}); correct it."
     if isinstance(error, psycopg.DataError | psycopg.IntegrityError):
-        return f"A value met while {doing}{place} cannot be stored ({said}); correct it at the source."
+        return f"A value met while {doing}{place} is refused by PostgreSQL ({said}); correct it."
     if isinstance(error, psycopg.errors.DiskFull):
         return f"The database server's disk is full ({doing}: {said}); free some space there and run again."
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
