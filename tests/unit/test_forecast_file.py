@@ -1,0 +1,134 @@
+"""Forecasting a file: what comes out, and one sentence with file, line and remedy for what cannot go in."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from warehouse_assets.errors import UserError
+from warehouse_assets.forecast import file as module
+from warehouse_assets.forecast.file import forecast_file, read_history
+
+GOOD = "unique_id,ds,y\n" + "".join(f"007,2024-01-{day:02d},{10 + day % 7}\n" for day in range(1, 29))
+
+
+def test_a_file_of_dates_becomes_a_file_of_forecasts(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text(GOOD)
+    told: list[tuple[str, int, int]] = []
+    forecast_file(source, target, 3, "D", 90, on_progress=lambda *step: told.append(step))
+    lines = target.read_text().splitlines()
+    assert lines[0] == "unique_id,ds,yhat,yhat_lower,yhat_upper"
+    assert [line.split(",")[:2] for line in lines[1:]] == [["007", f"2024-01-{day}"] for day in (29, 30, 31)]
+    values = pd.read_csv(target)
+    assert (values["yhat_lower"] <= values["yhat"]).all()
+    assert (values["yhat"] <= values["yhat_upper"]).all()
+    np.testing.assert_allclose(values["yhat"], [11, 12, 13], atol=0.5)
+    assert told[-1] == ("done", 1, 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
+
+
+# Text of the file, frequency, and the ds of the first forecast as written.
+STYLES = [
+    ("y,extra,ds,unique_id\n1,a,5,W1\n2,b,6,W1\n", "W", "7"),
+    ('unique_id,ds,y\n"a, b",2024-01-01 22:00:00,1\n"a, b",2024-01-01 23:00:00,2\n', "h", "2024-01-02 00:00:00"),
+    ("unique_id,ds,y\nx,2024-01-01T22:00:00Z,1\nx,2024-01-01T23:00:00Z,2\n", "h", "2024-01-02"),
+    ("unique_id,ds,y\nx,2024-01-01,1\nx,2024-02-01,\nx,2024-03-01,3\n", "MS", "2024-04-01"),
+    ("unique_id,ds,y\nx,01/30/2024,1\nx,01/31/2024,2\n", "D", "2024-02-01"),
+    ("unique_id,ds,y\r\nx,20240130,1\r\nx,20240131,NA\r\nx,20240201,2\r\n\r\n", "D", "2024-02-02"),
+    ("\ufeffunique_id,ds,y\nx,2024-01-30,1e3\nx,2024-01-31,-2\n", "D", "2024-02-01"),
+]
+
+
+@pytest.mark.parametrize(("text", "freq", "first"), STYLES)
+def test_the_usual_styles_are_read(tmp_path: Path, text: str, freq: str, first: str) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text(text, encoding="utf-8", newline="")
+    forecast_file(source, tmp_path / "out.csv", 2, freq)
+    made = pd.read_csv(tmp_path / "out.csv", dtype=str)
+    assert len(made) == 2
+    assert made["ds"].iloc[0].startswith(first)
+
+
+def test_a_compressed_file_is_read(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv.gz"
+    source.write_bytes(gzip.compress(GOOD.encode()))
+    assert len(read_history(source)) == 28
+
+
+# What stands in the file, and what the sentence must say.
+BROKEN = [
+    (b"", "is empty; it needs a header line"),
+    (b"unique_id,ds,y\n", "holds a header but no row"),
+    (b"unique_id,date,y\nx,2024-01-01,1\n", r"line 1: the column 'ds' is missing \(found: unique_id, date, y\)"),
+    (b"unique_id,ds,y\nx,2024-01-01,1\nx,2024-01-02\n", "line 3: 2 values where the header has 3; complete"),
+    (b"unique_id,ds,y\nx,2024-01-01,1,9\n", "line 2: 4 values where the header has 3"),
+    (b"unique_id,ds,y\nx,2024-01-01,1\nx,soon,2\n", "line 3: ds 'soon' is no date; write dates such as"),
+    (b"unique_id,ds,y\nx,2024-02-30,1\n", "line 2: ds '2024-02-30' is no date"),
+    (b"unique_id,ds,y\nx,,1\n", "line 2: ds '' is no date"),
+    (b"unique_id,ds,y\nx,2024-01-01,12 t\n", "line 2: y '12 t' is no finite number; write it with"),
+    (b"unique_id,ds,y\nx,2024-01-01,inf\n", "line 2: y 'inf' is no finite number"),
+    (b"unique_id,ds,y\n ,2024-01-01,1\n", "line 2: unique_id is empty; name the series"),
+    (
+        b"unique_id,ds,y\nx,2024-01-01,1\ny,2024-01-01,1\nx,2024-01-01,2\n",
+        "line 4: series 'x' has 2024-01-01 already on line 2; keep one",
+    ),
+    (b"unique_id,ds,y\nx,2024-01-01,1\nx,2024-01-02,\x00\n", "line 3: holds a NUL byte; save the file"),
+    (b"unique_id,ds,y\nx,2024-01-01,1\nk\xfc,2024-01-02,1\n", "line 3: not UTF-8; save the file as UTF-8"),
+    (b'unique_id,ds,y\nx,2024-01-01,1\n"x,2024-01-02,1\n', "not readable as CSV"),
+    (b"unique_id,ds,y\nx,2024-01-01,\n", "No row of the history has a y"),
+    (b"unique_id,ds,y\nx,2024-01-01 06:00,1\nx,2024-01-02,1\n", "off its D grid, 2024-01-02"),
+    (b"unique_id,ds,y\nx,1001-01-01,1\nx,2024-01-02,1\n", "spans 373,"),
+]
+
+
+@pytest.mark.parametrize(("data", "sentence"), BROKEN)
+def test_a_broken_file_is_one_sentence_and_writes_nothing(tmp_path: Path, data: bytes, sentence: str) -> None:
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_bytes(data)
+    target.write_text("as it was")
+    with pytest.raises(UserError, match=sentence) as raised:
+        forecast_file(source, target, 3, "D")
+    assert str(source) in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert target.read_text() == "as it was"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_arguments_are_refused_before_the_file_is_read(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text(GOOD)
+    target = tmp_path / "out.csv"
+    with pytest.raises(UserError, match="The horizon is 0; ask for 1"):
+        forecast_file(source, target, 0, "D")
+    with pytest.raises(UserError, match="Frequency 'Q' is not known; use D"):
+        forecast_file(source, target, 3, "Q")
+    with pytest.raises(UserError, match="level is 0"):
+        forecast_file(source, target, 3, "D", 0)
+    with pytest.raises(UserError, match=r"folder of .* does not exist"):
+        forecast_file(source, tmp_path / "nowhere" / "out.csv", 3, "D")
+    with pytest.raises(UserError, match="is a folder; name a file to write"):
+        forecast_file(source, tmp_path, 3, "D")
+    with pytest.raises(UserError, match="is the input itself"):
+        forecast_file(source, source, 3, "D")
+    with pytest.raises(UserError, match=r"absent\.csv does not exist; check the name"):
+        forecast_file(tmp_path / "absent.csv", target, 3, "D")
+    with pytest.raises(UserError, match="is a folder; name a CSV file"):
+        forecast_file(tmp_path, target, 3, "D")
+    assert source.read_text() == GOOD
+    assert not target.exists()
+
+
+def test_a_full_disk_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text(GOOD)
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.os, "fsync", full)
+    with pytest.raises(UserError, match=r"cannot be written .No space left on device.; free space"):
+        forecast_file(source, target, 3, "D")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
