@@ -153,8 +153,8 @@ def _sentence(parameters: dict[str, str], said: str) -> str:
          f"No TLS connection to {where} could be made ({reason}); correct sslmode and certificates in the URL."),
         (("resolve host", "translate host name", "Name or service not known", "getaddrinfo"),
          f"The host of {where} is not known to this machine; correct the URL."),
-        (("too many clients", "remaining connection slots"),
-         f"The server of {where} has no connection left; stop other programs, or raise its max_connections."),
+        (("too many clients", "too many connections", "remaining connection slots"),
+         f"The server of {where} has no connection left; stop other programs, or raise its connection limit."),
         (("Connection refused", "timeout expired", "timed out", "No route to host", "unreachable", "No such file"),
          f"No server answers for {where}; start it, or correct the URL."),
     )  # fmt: skip

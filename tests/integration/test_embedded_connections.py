@@ -1,0 +1,171 @@
+"""Which URLs are in force, and each way a connection is refused as one sentence without the password."""
+
+import datetime as dt
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from warehouse_assets.database import connections
+from warehouse_assets.database.connections import Databases, connect, resolve
+from warehouse_assets.database.embedded import EmbeddedServer
+from warehouse_assets.errors import UserError
+from warehouse_assets.settings import Settings
+
+
+def password_of(server: EmbeddedServer) -> str:
+    return (server.home / "postgres" / "password").read_text()
+
+
+def test_embedded_server_provides_what_the_user_does_not(server: EmbeddedServer, databases: Databases) -> None:
+    assert databases == Databases(*(server.url(name) for name in ("operational", "warehouse", "dagster", "planted")))
+    settings = Settings(home=server.home, source_url="postgresql://me@elsewhere/mine")
+    mixed = resolve(settings, start=False)
+    assert (mixed.operational, mixed.warehouse) == ("postgresql://me@elsewhere/mine", server.url("warehouse"))
+    assert mixed.planted is None
+
+
+def test_no_server_is_made_where_the_user_brings_all_three(tmp_path: Path) -> None:
+    own = Settings(tmp_path / "home", "postgresql://a/w", "postgresql://a/o", "postgresql://a/d")
+    assert resolve(own) == Databases("postgresql://a/o", "postgresql://a/w", "postgresql://a/d", None)
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_server_not_made_yet_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no embedded server under .* yet; run `warehouse start`"):
+        resolve(Settings(home=tmp_path), start=False)
+
+
+@pytest.mark.parametrize("port", ["80", "http", "65536", "-1"])
+def test_port_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: str) -> None:
+    monkeypatch.setenv("WAREHOUSE_PORT", port)
+    with pytest.raises(UserError, match=rf"WAREHOUSE_PORT is '{port}'; use a port number"):
+        resolve(Settings(home=tmp_path))
+
+
+def test_passwords_do_not_show(server: EmbeddedServer, databases: Databases) -> None:
+    assert password_of(server) not in repr(databases)
+    assert password_of(server) not in connections.redact(f"cannot use {databases.warehouse} today")
+
+
+def test_session_is_utc_and_utf8_on_a_server_that_is_not(
+    postgres16: EmbeddedServer, make_database: Callable[..., str]
+) -> None:
+    url = make_database(postgres16)
+    with psycopg.connect(url, autocommit=True) as connection:
+        name = url.rsplit("/", 1)[1]
+        connection.execute(f"alter database {name} set timezone = 'Asia/Tokyo'".encode())
+        connection.execute(f"alter database {name} set client_encoding = 'LATIN1'".encode())
+    with connect(url, application_name="a name") as connection:
+        query = "select '2026-01-01 00:00Z'::timestamptz::text, current_setting('application_name'), '…'"
+        assert connection.execute(query).fetchone() == ("2026-01-01 00:00:00+00", "a name", "…")
+        connection.rollback()
+        assert connection.execute("select now()").fetchone()[0].utcoffset() == dt.timedelta(0)  # type: ignore[index]
+        assert not connection.autocommit
+
+
+@pytest.mark.parametrize("prefix", ["postgresql+psycopg2", "postgresql+psycopg", "postgres", "postgresql"])
+def test_urls_as_other_tools_write_them(server: EmbeddedServer, warehouse_url: str, prefix: str) -> None:
+    url = warehouse_url.replace("postgresql", prefix, 1)
+    with connect(url, application_name="test", autocommit=True) as connection:
+        assert connection.autocommit
+
+
+def refused(url: str, secret: str) -> str:
+    with pytest.raises(UserError) as raised:
+        connect(url, application_name="test")
+    sentence = str(raised.value)
+    assert secret not in sentence
+    assert "\n" not in sentence
+    assert raised.value.__cause__ is None  # the cause would hold the password
+    return sentence
+
+
+def test_wrong_password(warehouse_url: str, server: EmbeddedServer) -> None:
+    url = warehouse_url.replace(password_of(server), "guess-4711")
+    name = warehouse_url.rsplit("/", 1)[1]
+    sentence = refused(url, "guess-4711")
+    assert f"refuses user 'warehouse' for database '{name}' at 127.0.0.1:" in sentence
+    assert sentence.endswith("wrong or missing password; correct it in the URL.")
+
+
+def test_missing_database_and_user(server: EmbeddedServer) -> None:
+    assert "There is no such user or database ('warehouse', database 'absent'" in refused(
+        server.url("absent"), password_of(server)
+    )
+    sentence = refused(server.url("warehouse").replace("//warehouse:", "//nobody_here:"), password_of(server))
+    assert "refuses user 'nobody_here'" in sentence
+
+
+def test_unreachable_server_and_unknown_host() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening: refuses
+        port = taken.getsockname()[1]
+        sentence = refused(f"postgresql://me:s3cret@127.0.0.1:{port}/mine", "s3cret")
+    assert sentence == f"No server answers for database 'mine' at 127.0.0.1:{port}; start it, or correct the URL."
+    assert "is not known to this machine" in refused("postgresql://me:s3cret@no-such-host.invalid/mine", "s3cret")
+
+
+def test_server_that_never_answers_is_given_up() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"postgresql://me:s3cret@127.0.0.1:{silent.getsockname()[1]}/mine?connect_timeout=2"
+        assert "No server answers" in refused(url, "s3cret")
+
+
+def test_something_else_on_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_BROKEN_SECONDS", 0.5)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+
+        def answer() -> None:
+            for _ in range(50):
+                try:
+                    client, _ = other.accept()
+                except OSError:
+                    return
+                client.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        assert "Cannot connect to database 'mine'" in refused(
+            f"postgresql://me:s3cret@127.0.0.1:{other.getsockname()[1]}/mine?sslmode=disable", "s3cret"
+        )
+        other.shutdown(socket.SHUT_RDWR)
+
+
+def test_tls_parameters_reach_the_server(server: EmbeddedServer) -> None:
+    sentence = refused(server.url("warehouse") + "?sslmode=require", password_of(server))
+    assert "No TLS connection to database 'warehouse'" in sentence
+    assert "correct sslmode and certificates" in sentence
+
+
+@pytest.mark.parametrize("url", ["mysql://me:s3cret@host/mine", "postgresql://me:s3cret@host:port/mine", "just words"])
+def test_text_that_is_no_url(url: str) -> None:
+    sentence = refused(url, "s3cret")
+    assert "URL" in sentence
+
+
+def test_server_older_than_15(postgres16: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No older server can be had here; the bound is raised instead.
+    monkeypatch.setattr(connections, "MINIMUM_VERSION", 17)
+    sentence = refused(postgres16.url("warehouse"), password_of(postgres16))
+    assert sentence.endswith("is PostgreSQL 16; use PostgreSQL 17 or later.")
+
+
+def test_no_connection_left(postgres16: EmbeddedServer, make_database: Callable[..., str]) -> None:
+    url = make_database(postgres16)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create role narrow login password 'narrow-4711' connection limit 0")
+        port = connection.info.port
+    name = url.rsplit("/", 1)[1]
+    try:
+        sentence = refused(f"postgresql://narrow:narrow-4711@127.0.0.1:{port}/{name}", "narrow-4711")
+        assert "has no connection left" in sentence
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("drop role narrow")
