@@ -140,6 +140,11 @@ class Company:
             rows = connection.execute(query, parameters or None).fetchall()
         return [row[0] if len(row) == 1 else row for row in rows]
 
+    def change_warehouse(self, statement: str) -> None:
+        """Do to the warehouse what extraction does not."""
+        with psycopg.connect(self.warehouse, autocommit=True) as connection:
+            connection.execute(statement)
+
     def make_tables(self, *, keyed: bool = True) -> None:
         """Make the contracted tables in the source."""
         for contracted in self.contract:
@@ -188,18 +193,18 @@ class Company:
     def quarantined(self, name: str) -> list[Any]:
         """Key and rules of the quarantined rows."""
         key = self.contract.table(name).primary_key[0]
-        return self.ask(f"select {key}, rules from quarantine.{name} order by 1, 2")
+        return self.ask(f"select {key}, rules from quarantine.{name} order by 1, 2")  # noqa: S608  names of ours
 
 
-@pytest.fixture
-def company(operational_url: str, warehouse_url: str, tmp_path: Path) -> Company:
+@pytest.fixture(name="company")
+def company_fixture(operational_url: str, warehouse_url: str, tmp_path: Path) -> Company:
     made = Company(operational_url, warehouse_url, Settings(home=tmp_path, time_zone=TIME_ZONE, threads=2))
     made.make_tables()
     return made
 
 
-@pytest.fixture
-def by_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(name="by_cursor")
+def by_cursor_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small tables be read by their cursor, as large ones are."""
     monkeypatch.setattr(incremental, "WHOLE_ROWS", -1)
 
@@ -222,7 +227,8 @@ def test_a_first_load_copies_every_row_and_says_what_it_did(company: Company) ->
     assert (load.status, load.rows_extracted, load.rows_inserted, load.rows_rejected) == ("succeeded", 95, 95, 0)
     assert company.dirty("stops") == [date(2024, 3, day) for day in range(1, 11)]
     state = company.ask(
-        "select batch_id, changed_batch_id, watermark, rows_raw, rows_quarantined, latest_day, profile from etl.table_state"
+        "select batch_id, changed_batch_id, watermark, rows_raw, rows_quarantined, latest_day, profile "
+        "from etl.table_state"
     )
     assert state == [(load.batch_id, load.batch_id, "2024-03-01 13:34:00+00", 95, 0, date(2024, 3, 10), "default")]
     log = company.ask(
@@ -326,7 +332,9 @@ def test_a_stranger_with_other_names_and_types(company: Company, tmp_path: Path)
     )
     profile = open_profile(str(folder), {}, company.operational, contract=CONTRACT)
     assert company.extract("stops", profile=profile)["stops"].rows_raw == 1
-    assert company.ask("select stop_id, truck_id, service_date, weight_lb::text, extra, updated_at::text from raw.stops") == [
+    assert company.ask(
+        "select stop_id, truck_id, service_date, weight_lb::text, extra, updated_at::text from raw.stops"
+    ) == [
         ("6ecd8c99-4036-403d-bf84-cf8400f67836", "17", date(2024, 5, 5), "12.50", None, "2024-05-06 06:00:00+00")
     ]
 
@@ -337,7 +345,7 @@ def test_only_select_is_asked_of_the_source(company: Company, make_role: Callabl
     restricted = Company(reader, company.warehouse, company.settings)
     assert restricted.extract("stops")["stops"].rows_raw == 5
     stranger = Company(make_role(company.operational, ""), company.warehouse, company.settings)
-    with pytest.raises(UserError, match="trucks.*may not read.*grant"):
+    with pytest.raises(UserError, match=r"trucks.*may not read.*grant"):
         stranger.extract("trucks")
 
 

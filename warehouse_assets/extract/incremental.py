@@ -4,7 +4,7 @@ The statements are in ``rules``, ``merge``, ``quarantine`` and ``record``. First
 """
 
 from dataclasses import fields, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from psycopg import sql
 
@@ -208,7 +208,7 @@ def _is_due(job: Job, state: TableState | None) -> bool:
     """Whether the keys have to be compared: asked for, long ago, or the source's count is another one."""
     if job.options.reconcile or state is None or state.reconciled_at is None:
         return True
-    if job.snapshot.now - state.reconciled_at > RECONCILE_AFTER:
+    if datetime.now(UTC) - state.reconciled_at > RECONCILE_AFTER:
         return True
     counted = job.counted()
     return counted is not None and counted != job.load.rows_raw + job.load.rows_quarantined

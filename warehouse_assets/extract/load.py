@@ -75,13 +75,7 @@ class _Work:
             warehouse=warehouse,
             calendar=self.calendar,
             options=self.options,
-            load=TableLoad(
-                table=table.name,
-                system=table.system,
-                profile=self.profile.name,
-                started_at=datetime.now(UTC),
-                run_id=self.run_id,
-            ),
+            load=_attempt(table, self.profile, self.run_id),
             contract_hash=ddl.contract_hash(table, select, self.calendar.time_zone),
             counter=self.counter,
             on_table=self.on_table,
@@ -135,7 +129,7 @@ def extract_system(
     chosen = _chosen(contract, system, tables)
     with (
         _system_locked(databases.warehouse, system, settings.time_zone, options),
-        open_snapshot(profile, databases.operational) as snapshot,
+        _opened(profile, databases, chosen, run_id) as snapshot,
         ThreadPoolExecutor(1, thread_name_prefix="count") as counter,
     ):
         sizes = {table.name: snapshot.estimated_rows(table) for table in chosen if table.name in profile.tables}
@@ -156,6 +150,27 @@ def extract_system(
         )
         _run_threads(work, min(settings.threads, MAX_THREADS, len(chosen)))
     return _outcome(work, chosen)
+
+
+@contextlib.contextmanager
+def _opened(
+    profile: Profile, databases: Databases, chosen: Sequence[Table], run_id: str | None
+) -> Iterator[Snapshot]:
+    """Open the source; where that fails, say so in the job log of each table."""
+    with contextlib.ExitStack() as stack:
+        try:
+            snapshot = stack.enter_context(open_snapshot(profile, databases.operational))
+        except UserError as error:
+            for table in chosen:
+                _log_failure(databases.warehouse, _attempt(table, profile, run_id), error)
+            raise
+        yield snapshot
+
+
+def _attempt(table: Table, profile: Profile, run_id: str | None) -> TableLoad:
+    return TableLoad(
+        table=table.name, system=table.system, profile=profile.name, started_at=datetime.now(UTC), run_id=run_id
+    )
 
 
 def _chosen(contract: Contract, system: str, tables: Sequence[str] | None) -> tuple[Table, ...]:
@@ -208,15 +223,15 @@ def _run_threads(work: _Work, number: int) -> None:
             raise
 
 
-def _connected(work: _Work) -> psycopg.Connection:
-    return connect(work.warehouse_url, application_name=_APPLICATION, autocommit=True)
+def _connected(warehouse_url: str) -> psycopg.Connection:
+    return connect(warehouse_url, application_name=_APPLICATION, autocommit=True)
 
 
 def _work_off(work: _Work) -> None:
     """Extract waiting tables until none is left, on one pair of connections; a failure costs the pair."""
     while not work.is_stopped and not work.waiting.empty():
         with (
-            contextlib.closing(_connected(work)) as warehouse,
+            contextlib.closing(_connected(work.warehouse_url)) as warehouse,
             work.snapshot.session() as session,
         ):
             with work.lock:
@@ -243,14 +258,14 @@ def _extract_waiting(work: _Work, warehouse: psycopg.Connection, session: Sessio
             load = extract_table(job)
         except (UserError, psycopg.Error) as error:
             with work.lock:
-                work.done.append(_failed(work, job.load, error))
+                work.done.append(_log_failure(work.warehouse_url, job.load, error))
                 work.errors.append(error)
             return
         with work.lock:
             work.done.append(load)
 
 
-def _failed(work: _Work, attempted: TableLoad, error: Exception) -> TableLoad:
+def _log_failure(warehouse_url: str, attempted: TableLoad, error: Exception) -> TableLoad:
     """The load of a failed table, written to the job log where the warehouse still answers."""
     load = TableLoad(
         table=attempted.table,
@@ -264,7 +279,7 @@ def _failed(work: _Work, attempted: TableLoad, error: Exception) -> TableLoad:
     )
     with (
         contextlib.suppress(UserError, psycopg.Error),
-        contextlib.closing(_connected(work)) as connection,
+        contextlib.closing(_connected(warehouse_url)) as connection,
     ):
         load.job_log_id = record.write_log(connection, load)
     return load

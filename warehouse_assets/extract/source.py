@@ -70,7 +70,7 @@ class Session(Protocol):
 
 
 class Snapshot(Protocol):
-    """The source at one instant."""
+    """The source at one instant; ``now`` is what its own clock shows."""
 
     now: datetime
 
@@ -188,7 +188,7 @@ class PostgresSnapshot:
         self._lock = threading.Lock()
         row = keeper.execute("select now(), pg_export_snapshot()").fetchone()
         assert row is not None  # noqa: S101  a select without from has one row
-        self.now: datetime = row[0]
+        self.now: datetime = max(row[0], _simulated_clock(keeper) or row[0])
         self._snapshot: str = row[1]
 
     @contextmanager
@@ -222,6 +222,18 @@ class PostgresSnapshot:
                 sql.SQL("select count(*) from ({}) as source").format(self._select(table))
             ).fetchone()
         return int(row[0]) if row else 0
+
+
+def _simulated_clock(keeper: psycopg.Connection) -> datetime | None:
+    """What the clock of a simulated company shows, which can be moved ahead of the server's; None for a real one."""
+    row = keeper.execute(
+        "select to_regclass('simulator.state') is not null "
+        "and has_table_privilege(to_regclass('simulator.state'), 'select')"
+    ).fetchone()
+    if row is None or not row[0]:
+        return None
+    clock = keeper.execute("select max(clock) from simulator.state").fetchone()
+    return clock[0] if clock else None
 
 
 @contextmanager

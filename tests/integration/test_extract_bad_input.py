@@ -1,0 +1,204 @@
+"""Sources and values that cannot be used: one sentence with the remedy, nothing half-written, healed by the next."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+from test_extract_company import Company, add_stops, company_fixture  # noqa: F401  fixture
+
+from warehouse_assets.database.embedded import EmbeddedServer
+from warehouse_assets.errors import UserError
+from warehouse_assets.extract.load import ExtractionError
+from warehouse_assets.source.profiles import open_profile
+
+
+def with_url(company: Company, **parts: str) -> Company:
+    """The company with another URL of its source."""
+    split = urlsplit(company.operational)
+    netloc = f"{parts.get('user', split.username)}:{parts.get('password', split.password)}@"
+    netloc += f"{split.hostname}:{parts.get('port', split.port)}"
+    return Company(urlunsplit(split._replace(netloc=netloc)), company.warehouse, company.settings)
+
+
+def state(company: Company) -> list[object]:
+    return company.ask("select source_table, batch_id, watermark, rows_raw from etl.table_state order by 1")
+
+
+@pytest.mark.parametrize(
+    ("statement", "sentence"),
+    [
+        # what has happened to the source                             what the user is told
+        (
+            "alter table stops drop column weight_lb",
+            r"Table stops of the source database .* lacks column 'weight_lb'.*add it there, or write a SELECT",
+        ),
+        (
+            "alter table stops alter column weight_lb type text",
+            r"Column 'weight_lb' of table stops .* has type text, the contract wants numeric\(10,2\): change it back",
+        ),
+        (
+            "alter table stops alter column service_date type timestamptz",
+            r"Column 'service_date' of table stops .* has type timestamp with time zone, the contract wants date",
+        ),
+        ("alter table stops rename to halts", r"stops.*relation .*stops.* does not exist.*correct the name"),
+        ("alter table stops alter column weight_lb type numeric; update stops set weight_lb = 1e12",
+         r"stops.*numeric field overflow.*correct it"),
+    ],
+    ids=["missing column", "changed type", "changed to a time", "missing table", "too large"],
+)  # fmt: skip
+@pytest.mark.parametrize("loaded", [False, True], ids=["first load", "later load"])
+def test_a_source_that_breaks_the_contract_loads_nothing_of_the_table(
+    company: Company, statement: str, sentence: str, loaded: bool
+) -> None:
+    add_stops(company, 20)
+    company.source("insert into trucks values ('T1', 'Mack', now())")
+    if loaded:
+        company.extract()
+    before = state(company)
+    company.source(statement)
+    company.source("insert into trucks values ('T2', 'Mack', now())")
+    with pytest.raises(ExtractionError, match=sentence) as raised:
+        company.extract()
+    assert not raised.value.is_transient
+    assert company.ask("select count(*) from raw.trucks") == [1 + 1]  # the other tables were extracted
+    assert [row for row in state(company) if row[0] == "stops"] == [row for row in before if row[0] == "stops"]
+    if loaded:
+        assert company.ask("select count(*) from raw.stops where _deleted_at is null") == [20]
+    failed = company.ask("select source_table, error from etl.job_log where status = 'failed'")
+    assert [table for table, _ in failed] == ["stops"]
+    assert failed[0][1] in str(raised.value)
+
+
+def test_an_extra_column_is_ignored(company: Company) -> None:
+    company.source("alter table stops add column surprise text default 'x'")
+    company.source("insert into stops values ('A', 'T', '2024-03-01', 'missed', 1, null, now())")
+    assert company.extract("stops")["stops"].rows_raw == 1
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        ({"password": "wrong-Secret-9"}, r"refuses user .* wrong or missing password; correct it in the URL"),
+        ({"user": "nobody_there"}, r"refuses user 'nobody_there'"),
+        ({"port": "1"}, r"No server answers for database .* at 127.0.0.1:1; start it, or correct the URL"),
+    ],
+)
+def test_a_source_out_of_reach_is_told_and_logged(company: Company, parts: dict[str, str], sentence: str) -> None:
+    add_stops(company, 3)
+    with pytest.raises(UserError, match=sentence) as raised:
+        with_url(company, **parts).extract("stops", "trucks")
+    assert "wrong-Secret-9" not in str(raised.value)
+    logged = company.ask("select source_table, status, error from etl.job_log order by 1")
+    assert [row[:2] for row in logged] == [("stops", "failed"), ("trucks", "failed")]
+    assert {row[2] for row in logged} == {str(raised.value)}
+    assert company.extract("stops")["stops"].rows_raw == 3
+
+
+def test_text_that_is_no_utf8_is_refused_and_heals(
+    server: EmbeddedServer, company: Company, make_database: Callable[..., str]
+) -> None:
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute(
+            "create database bytes_only encoding 'SQL_ASCII' locale 'C' locale_provider libc template template0"
+        )
+    try:
+        careless = Company(server.url("bytes_only"), company.warehouse, company.settings)
+        careless.make_tables()
+        careless.source("insert into trucks values ('T1', 'Mack', now())")
+        with psycopg.connect(careless.operational, autocommit=True) as connection:
+            connection.execute(rb"insert into trucks values ('T2', E'M\303', now())")
+        with pytest.raises(UserError, match=r"trucks.*no valid UTF-8.*correct it"):
+            careless.extract("trucks")
+        assert company.ask("select to_regclass('raw.trucks')::text") == [None]
+        careless.source("delete from trucks where truck_id = 'T2'")
+        assert careless.extract("trucks")["trucks"].rows_raw == 1
+    finally:
+        with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+            connection.execute("drop database bytes_only with (force)")
+
+
+def test_a_statement_of_the_source_cannot_write(company: Company, tmp_path: Path) -> None:
+    company.source("create function spoil() returns text language sql as 'delete from trucks returning truck_id'")
+    company.source("insert into trucks values ('T1', 'Mack', now())")
+    (tmp_path / "profile.yml").write_text("kind: postgres\n", encoding="utf-8")
+    (tmp_path / "trucks.sql").write_text("select spoil() as truck_id, now() as updated_at", encoding="utf-8")
+    profile = open_profile(str(tmp_path), {}, company.operational, contract=company.contract)
+    with pytest.raises(ExtractionError, match="read-only transaction"):
+        company.extract("trucks", profile=profile)
+    assert company.rows("trucks", "source") != []
+
+
+def test_a_value_never_becomes_sql(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    nasty = "x'); drop table raw.stops; --"
+    company.source(
+        "insert into stops values (%s, %s, '2024-03-01', 'completed', 99999, %s::jsonb, now())", nasty, nasty, "{}"
+    )
+    company.source("insert into trucks values (%s, %s, now())", nasty, nasty)
+    for _ in range(2):
+        company.extract()
+        company.source("update trucks set make = make || '!', updated_at = now()")
+    assert company.quarantined("stops") == [(nasty, ["weight_plausible"])]
+    assert company.ask("select truck_id from raw.trucks") == [nasty]
+
+
+@pytest.fixture
+def tiny_disk(server: EmbeddedServer, tmp_path: Path) -> Iterator[str]:
+    """A tablespace of 16 MB; skips, aloud, where no file system can be mounted."""
+    place = Path("/var/tmp") / f"warehouse-tiny-{os.getpid()}"  # noqa: S108  must be reachable by the server's account
+    place.mkdir(mode=0o755)
+    data = next((server.home / "postgres").glob("*/PG_VERSION"), None)
+    owner = (data or server.home).stat()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size=16m,uid={owner.st_uid},gid={owner.st_gid}", "tmpfs", str(place)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        place.rmdir()
+        pytest.skip("A full disk cannot be played here: mounting a small file system needs more rights.")
+    try:
+        with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("create tablespace tiny location {}").format(sql.Literal(str(place))))
+        yield "tiny"
+        with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+            connection.execute("drop tablespace tiny")
+    finally:
+        subprocess.run(["umount", str(place)], check=False)
+        place.rmdir()
+
+
+def test_a_full_disk_is_one_sentence_and_heals(company: Company, tiny_disk: str) -> None:
+    company.extract("stops")  # makes raw.stops
+    company.change_warehouse(f"alter table raw.stops set tablespace {tiny_disk}")
+    add_stops(company, 300_000)
+    try:
+        with pytest.raises(ExtractionError, match=r"disk is full.*free some space there and run again") as raised:
+            company.extract("stops")
+        assert not raised.value.is_transient
+        assert company.ask("select count(*) from raw.stops") == [0]
+        company.source("delete from stops where stop_id > 'S1'")
+        assert company.extract("stops")["stops"].rows_raw == len(company.rows("stops", "source"))
+    finally:
+        company.change_warehouse("drop table raw.stops cascade")
+
+
+def test_another_time_zone_needs_a_full_refresh(company: Company) -> None:
+    company.source("insert into tips values ('1', 'A', '2024-03-02 05:30Z', 5)")
+    company.extract("tips")
+    moved = Company(company.operational, company.warehouse, company.settings.__class__(
+        home=company.settings.home, time_zone="UTC"
+    ))  # fmt: skip
+    with pytest.raises(UserError, match=r"time zone America/Chicago, WAREHOUSE_TIME_ZONE is UTC.*--full-refresh"):
+        moved.extract("tips")
+    moved.extract("tips", full_refresh=True)
+    assert any("UTC" in index for index in company.ask("select indexdef from pg_indexes where tablename = 'tips'"))
+
+
+def test_names_that_are_not_contracted(company: Company) -> None:
+    with pytest.raises(UserError, match="There is no table 'lodes'"):
+        company.extract("lodes")
