@@ -145,10 +145,15 @@
 
 {#- Query of the months (first days) for which a full build makes partitions beforehand; rows of others come last. -#}
 {% macro months_expected(relation) -%}
+    {%- set sources = [] -%}
+    {%- for source_table in model_sources() -%}
+        {%- set reach = config.get('reach', {}).get(source_table, [0, 0]) -%}
+        {%- if reach[0] <= reach[1] -%} {%- do sources.append(source_table) -%} {%- endif -%}
+    {%- endfor -%}
     select distinct date_trunc('month', dirty_day.business_date)::date as month
     from etl.dirty_day
     where
-        dirty_day.source_table in ({{ "'" ~ model_sources() | join("', '") ~ "'" }})
+        dirty_day.source_table in ({{ "'" ~ sources | join("', '") ~ "'" }})
         and dirty_day.business_date between date '1990-01-01' and now() + interval '2 months'
 {%- endmacro %}
 

@@ -54,7 +54,8 @@
 {% endmacro %}
 
 
-{#- Pre-hook of int_customer__agreement_period: keeps its rows for the comparison after the build. -#}
+{#- Pre-hook of int_customer__agreement_period: keeps its rows for the comparison after the build. One row without a customer
+    says that there was no table: then nothing was built from it either, and no day needs naming. -#}
 {% macro keep_agreement_periods() %}
     do $keep$
     begin
@@ -63,6 +64,7 @@
             create temporary table agreement_period_before on commit drop as select * from {{ this }};
         else
             create temporary table agreement_period_before (customer_id text) on commit drop;
+            insert into agreement_period_before values (null);
         end if;
     end
     $keep$
@@ -70,50 +72,77 @@
 
 
 {#- Post-hook of int_customer__agreement_period: the days, up to the data clock, on which some customer's agreements or
-    prices are not what they were. Rows are compared as JSON, so that the columns of the old table may differ. -#}
+    prices are not what they were: only stretches that went or came are compared. Rows are compared as JSON, so that the
+    columns of the old table may differ. -#}
 {% macro register_agreement_days() %}
     {%- set changed_days -%}
         with before as (
-            select to_jsonb(before) as state from pg_temp.agreement_period_before as before
+            select to_jsonb(before) as entry from pg_temp.agreement_period_before as before
         ),
 
         after as (
-            select to_jsonb(after) as state from {{ this }} as after
+            select to_jsonb(after) as entry from {{ this }} as after
         ),
 
-        changed_customer as (
-            select state ->> 'customer_id' as customer_id
-            from (table before except table after) as gone
-            union
-            select state ->> 'customer_id'
-            from (table after except table before) as made
+        changed as (
+            select false as is_after, entry from (table before except table after) as gone
+            union all
+            select true, entry from (table after except table before) as made
+            where not exists (select from before where entry ->> 'customer_id' is null)
         ),
 
-        side_day as (
+        stretch as (
             select
-                side.is_after,
-                day::date as business_date,
-                case
-                    when day = (side.state ->> 'valid_from')::date then side.state - 'valid_to'
-                    else side.state - '{valid_from,valid_to,previous_mrr_usd,mrr_movement}'::text[]
-                end as state
-            from (
-                select true as is_after, state from after
-                union all
-                select false, state from before
-            ) as side
-            cross join lateral generate_series(
-                (side.state ->> 'valid_from')::timestamp,
-                least((side.state ->> 'valid_to')::date, {{ data_clock() }}),
-                interval '1 day'
-            ) as day
-            where side.state ->> 'customer_id' in (select customer_id from changed_customer)
+                is_after,
+                entry ->> 'customer_id' as customer_id,
+                (entry ->> 'valid_from')::date as valid_from,
+                coalesce(least((entry ->> 'valid_to')::date, {{ data_clock() }}), {{ data_clock() }}) as valid_to,
+                entry - '{valid_from,valid_to,previous_mrr_usd,mrr_movement}'::text[] as state,
+                jsonb_build_array(entry -> 'previous_mrr_usd', entry -> 'mrr_movement') as movement
+            from changed
+        ),
+
+        edge as (
+            select customer_id, valid_from as edge_day from stretch
+            union
+            select customer_id, valid_to + 1 from stretch
+        ),
+
+        piece as (
+            select customer_id, edge_day as first_day, lead(edge_day) over customer_edges - 1 as last_day
+            from edge
+            window customer_edges as (partition by customer_id order by edge_day)
+        ),
+
+        differing as (
+            select piece.first_day, piece.last_day
+            from piece
+            left join stretch as was
+                on
+                    not was.is_after
+                    and was.customer_id = piece.customer_id
+                    and piece.first_day between was.valid_from and was.valid_to
+            left join stretch as became
+                on
+                    became.is_after
+                    and became.customer_id = piece.customer_id
+                    and piece.first_day between became.valid_from and became.valid_to
+            where was.state is distinct from became.state
         )
 
-        select business_date
-        from side_day
-        group by business_date, state
-        having count(*) filter (where is_after) <> count(*) filter (where not is_after)
+        select day::date as business_date
+        from (select distinct first_day, last_day from differing) as differing
+        cross join lateral generate_series(
+            differing.first_day::timestamp,
+            least(differing.last_day, {{ data_clock() }})::timestamp,
+            interval '1 day'
+        ) as day
+        union
+        select valid_from
+        from stretch
+        where valid_from <= {{ data_clock() }}
+        group by customer_id, valid_from, movement
+        having count(*) = 1
     {%- endset -%}
     {{ register_changed_days('intermediate.int_customer__agreement_period', changed_days) }}
 {% endmacro %}

@@ -14,6 +14,7 @@
             'service_agreements': [1, 0], 'service_agreement_prices': [1, 0], 'loads': [1, 0],
             'vehicle_telemetry': [1, 0], 'expenses': [1, 0],
         },
+        pre_hook='set local enable_nestloop = off',
     )
 }}
 -- A reach of [1, 0] is no day at all: int_customer__feature_day works out which months these tables change.
@@ -123,6 +124,7 @@ price_step as (
         agreements.customer_id,
         agreements.end_date,
         prices.effective_from,
+        prices.change_reason,
         prices.monthly_rate_usd
         / nullif(
             lag(prices.monthly_rate_usd) over (
@@ -147,7 +149,7 @@ price_increase as (
             price_step.customer_id = spine.customer_id
             and price_step.effective_from between spine.as_of - 365 and spine.as_of - 1
             and coalesce(price_step.end_date, date 'infinity') >= spine.as_of
-    where price_step.change_ratio > 0
+    where price_step.change_ratio > 0 and price_step.change_reason is distinct from 'service_change'
     group by spine.customer_id, spine.as_of
 ),
 

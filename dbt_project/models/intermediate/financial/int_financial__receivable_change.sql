@@ -7,7 +7,7 @@
         sources=['invoices', 'payments'],
         running=true,
         indexes=[{'columns': ['customer_id', 'change_date'], 'unique': true}],
-        pre_hook="{{ register_days_from_first() }}",
+        pre_hook=["{{ register_days_from_first() }}", "set local enable_nestloop = off"],
     )
 }}
 with invoices as (

@@ -7,6 +7,7 @@
             'ml.churn_prediction', 'intermediate.int_data_clock',
         ],
         indexes=[{'columns': ['rfm_segment']}, {'columns': ['depot_id']}],
+        pre_hook='set local enable_nestloop = off',
     )
 }}
 {% set margin_cap = 0.9 %}

@@ -17,6 +17,7 @@
             'portal_sessions': [1, 0], 'vehicle_telemetry': [1, 0],
         },
         running=true,
+        pre_hook='set local enable_nestloop = off',
     )
 }}
 -- A reach of [1, 0] is no day at all: these tables only move the clock.
