@@ -15,9 +15,8 @@
     {%- elif not days -%}
         {%- do return({'kind': 'nothing', 'days': [], 'first': none}) -%}
     {%- endif -%}
-    {#- Replacing a row costs about three times writing it to a new table: from a third of the days on, build anew. -#}
     {%- set days_to_write = found.days_from_first if config.get('running', false) else days | length -%}
-    {%- if days_to_write > 31 and days_to_write * 3 > found.months * 30 -%}
+    {%- if days_to_write > 31 and days_to_write > found.months * 30 * var('full_build_above_ratio') -%}
         {%- do return({'kind': 'full', 'days': [], 'first': none}) -%}
     {%- endif -%}
     {%- do return({'kind': 'days', 'days': days, 'first': days[0]}) -%}
