@@ -192,7 +192,7 @@ def _designs(columns: tuple[encode.Column, ...], cells: dict[str, Any], with_hin
 
 def recipes(rows: int, minority: int, seed: int) -> tuple[dict[str, Any], ...]:
     """The LightGBM settings for a table of ``rows`` rows, ``minority`` of them in the rarer class."""
-    slow, fast = (0.05, 0.1) if rows <= 15_000 else (0.1, 0.15)
+    slow, fast = (0.05, 0.1) if rows <= 8_000 else (0.1, 0.15)
     common = {
         "bagging_freq": 1,
         "max_bin": 255,

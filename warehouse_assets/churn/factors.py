@@ -36,6 +36,9 @@ class Factor:
     multipliers: tuple[Rule, ...] = ()
 
 
+# What the columns of the factors are called where they stand among the features: "complaints_factor".
+FACTOR_SUFFIX = "_factor"
+
 FACTORS: tuple[Factor, ...] = (
     Factor(
         "payment_delinquency",

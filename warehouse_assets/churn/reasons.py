@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from warehouse_assets.churn.factors import FACTORS
+from warehouse_assets.churn.factors import FACTOR_SUFFIX, FACTORS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +56,8 @@ TITLES: dict[str, str] = {
     "tons_90d": "tons in 90 days",
     "tons_change_90d_ratio": "change in tons over 90 days",
 }
+
+_FACTOR_TITLES = {f"{factor.name}{FACTOR_SUFFIX}": factor.title for factor in FACTORS}
 
 # Factor → (from this factor score on, what to do), strongest first.
 ACTIONS: dict[str, tuple[tuple[float, str], ...]] = {
@@ -144,7 +146,7 @@ def suggested_action(tier: str, factors: dict[str, float]) -> str:
 def _reason(feature: str, raw: Any, contribution: float) -> dict[str, Any]:
     value = _plain(raw)
     direction = "raises" if contribution > 0 else "lowers"
-    title = TITLES.get(feature, feature.replace("_", " "))
+    title = TITLES.get(feature) or _FACTOR_TITLES.get(feature) or feature.replace("_", " ")
     shown = "unknown" if value is None else _shown(feature, value)
     return {
         "feature": feature,
@@ -173,6 +175,8 @@ def _shown(feature: str, value: Any) -> str:
         return "yes" if value else "no"
     if not isinstance(value, float):
         return str(value)
+    if feature in _FACTOR_TITLES:
+        return f"{value:.0f} of 100"
     if feature.startswith("is_"):
         return "yes" if value else "no"
     if feature.endswith("_usd"):

@@ -14,7 +14,7 @@ import numpy as np
 
 from warehouse_assets.churn import encode, ensemble
 from warehouse_assets.churn.calibrate import expit
-from warehouse_assets.churn.factors import factor_scores
+from warehouse_assets.churn.factors import FACTOR_SUFFIX, factor_scores
 from warehouse_assets.churn.learners import fit_linear_path
 from warehouse_assets.churn.metrics import metrics
 from warehouse_assets.churn.reasons import reasons_of, risk_tier, suggested_action
@@ -175,7 +175,7 @@ def train(frame: pd.DataFrame, as_of: date | None = None, seed: int = 7) -> Chur
         raise UserError(reason)
     known = labelled(frame)
     features = describe(known)
-    table = known[[feature.name for feature in features]]
+    table = with_factors(known, features)
     label = known[LABEL].to_numpy(dtype=float)
     customers = known[CUSTOMER].to_numpy()
     split = split_by_time(known)
@@ -227,7 +227,7 @@ def score(model: ChurnModel, frame: pd.DataFrame) -> pd.DataFrame:
 
     require_keys(frame)
     require_features(model.features, describe(frame))
-    table = frame[[feature.name for feature in model.features]]
+    table = with_factors(frame, model.features)
     probability = model.ensemble.predict(table)
     tiers = [risk_tier(value) for value in probability]
     scored = factor_scores(table)
@@ -291,6 +291,15 @@ def require_features(expected: tuple[Feature, ...], found: tuple[Feature, ...]) 
         f"The features to score are not those the model was trained on ({'; '.join(problems) or 'another order'}); "
         "train it again with the asset ml/churn_model."
     )
+
+
+def with_factors(frame: pd.DataFrame, features: tuple[Feature, ...]) -> pd.DataFrame:
+    """What the learners see: the features and the eight factors (0-100) as columns `<factor>_factor`."""
+    import pandas as pd
+
+    raw = frame[[feature.name for feature in features]]
+    factors = factor_scores(raw).drop(columns="churn_score").add_suffix(FACTOR_SUFFIX)
+    return pd.concat([raw, factors], axis=1)
 
 
 def data_hash(frame: pd.DataFrame) -> str:

@@ -1,0 +1,252 @@
+"""The warehouse's churn model on simulated customer-months: split, leakage, artifact, reasons, factors."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from warehouse_assets.churn import training
+from warehouse_assets.churn.factors import FACTORS, factor_scores
+from warehouse_assets.churn.reasons import (
+    ACTIONS,
+    FEWEST_REASONS,
+    GENERAL_ACTION,
+    MOST_REASONS,
+    NO_ACTION,
+    risk_tier,
+    suggested_action,
+)
+from warehouse_assets.errors import UserError
+
+FIRST = pd.Timestamp("2025-01-01")
+MONTHS = 14
+
+
+def customer_months(customers: int = 160, months: int = MONTHS, seed: int = 0) -> pd.DataFrame:
+    """Customers observed monthly who leave by a hazard of missed pickups and overdue money; labels as in SQL."""
+    rng = np.random.default_rng(seed)
+    alive = np.ones(customers, dtype=bool)
+    left_in = np.full(customers, np.inf)
+    service = rng.choice(["trash", "recycling"], customers)
+    luck, means = rng.gamma(1.0, 1.0, customers), rng.beta(0.5, 1.5, customers)
+    frames = []
+    for number in range(months):
+        missed = rng.poisson(luck)
+        overdue = np.clip(means + rng.normal(0, 0.1, customers), 0, 1)
+        hazard = 1 / (1 + np.exp(-(-5.0 + 0.8 * missed + 2.5 * overdue)))
+        frames.append(
+            pd.DataFrame(
+                {
+                    "customer_id": [f"C-{index:04d}" for index in range(customers)],
+                    "month": FIRST + pd.DateOffset(months=number),
+                    "is_current": number == months - 1,
+                    "service_type": service,
+                    "is_auto_renew": pd.array(rng.random(customers) < 0.5, dtype="boolean"),
+                    "missed_pickups_90d": missed.astype(float),
+                    "overdue_ratio": overdue,
+                    "satisfaction_avg_180d": np.where(
+                        rng.random(customers) < 0.5, np.nan, rng.uniform(1, 5, customers)
+                    ),
+                    "tenure_months": rng.integers(1, 60, customers).astype(float),
+                }
+            )[alive].assign(number=number)
+        )
+        leaves = alive & (rng.random(customers) < hazard)
+        left_in[leaves] = number
+        alive &= ~leaves
+    frame = pd.concat(frames, ignore_index=True)
+    index = frame["customer_id"].str[2:].astype(int)
+    leaves = pd.Series(left_in[index] < frame["number"] + 3).astype("boolean")
+    frame["is_churned_90d"] = leaves.mask(frame["number"] + 3 > months - 1)
+    return frame.drop(columns="number")
+
+
+@pytest.fixture(scope="module")
+def months() -> pd.DataFrame:
+    return customer_months()
+
+
+@pytest.fixture(scope="module")
+def model(months: pd.DataFrame) -> training.ChurnModel:
+    return training.train(months)
+
+
+def latest(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[frame["month"] == frame["month"].max()]
+
+
+def test_split_leaves_ninety_days_between(months: pd.DataFrame) -> None:
+    known = training.labelled(months)
+    split = training.split_by_time(known)
+    assert split.kind == "time"
+    last_window_ends = known["month"].iloc[split.train].max() + pd.Timedelta(days=90)
+    assert last_window_ends <= known["month"].iloc[split.test].min()
+    assert known["month"].iloc[split.test].nunique() == 3
+    assert known["month"].iloc[split.test].max() == known["month"].max()
+
+
+def test_short_history_holds_customers_back() -> None:
+    known = training.labelled(customer_months(months=6))
+    assert known["month"].nunique() == 3
+    split = training.split_by_time(known)
+    assert split.kind == "customers"
+    assert not set(known["customer_id"].iloc[split.train]) & set(known["customer_id"].iloc[split.test])
+
+
+def test_metrics_stand_beside_factor_score_and_logistic(model: training.ChurnModel) -> None:
+    for scores in (model.metrics, model.metrics["factor_score"], model.metrics["logistic"]):
+        assert {"auc", "pr_auc", "lift_top_decile", "brier", "ece"} <= set(scores)
+    assert model.metrics["auc"] > 0.65
+    assert model.metrics["test_churners"] >= training.FEWEST_CHURNERS_TESTED
+    assert model.features[0] == training.Feature("service_type", "text")
+    assert not {feature.name for feature in model.features} & training.NOT_FEATURES
+
+
+def test_moving_the_future_moves_nothing(months: pd.DataFrame) -> None:
+    as_of = pd.Timestamp("2025-12-01")
+    before = training.train(months, as_of=as_of.date())
+    # everything after the date changes: features, and labels whose 90 days were not over by then
+    rng = np.random.default_rng(1)
+    moved = months.copy()
+    later = moved["month"] > as_of
+    moved.loc[later, "missed_pickups_90d"] = rng.poisson(30, int(later.sum()))
+    moved.loc[later, "service_type"] = "unheard of"
+    unknown = (moved["month"] + pd.Timedelta(days=90) > as_of).to_numpy()
+    moved.loc[unknown, "is_churned_90d"] = ~moved.loc[unknown, "is_churned_90d"]
+    moved = pd.concat([moved, customer_months(seed=9)[lambda f: f["month"] > as_of]], ignore_index=True)
+    after = training.train(moved.sample(frac=1.0, random_state=3), as_of=as_of.date())
+    assert after.parameters["data_hash"] == before.parameters["data_hash"]
+    today = months[months["month"] == as_of]
+    expected = training.score(before, today)["churn_probability"]
+    found = training.score(after, moved[(moved["month"] == as_of)])["churn_probability"]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    # and the past does matter: the same change before the date changes the model
+    past = months.assign(missed_pickups_90d=months["missed_pickups_90d"].to_numpy()[::-1])
+    assert training.train(past, as_of=as_of.date()).parameters["data_hash"] != before.parameters["data_hash"]
+
+
+def test_text_form_scores_alike_and_holds_no_pickle(model: training.ChurnModel, months: pd.DataFrame) -> None:
+    text = model.to_text()
+    item = json.loads(text)
+    assert item["ensemble"]["folds"][0]["linear"]["coefficients"]
+    again = training.ChurnModel.from_text(text)
+    expected, found = training.score(model, latest(months)), training.score(again, latest(months))
+    pd.testing.assert_frame_equal(found, expected)
+    with pytest.raises(UserError, match="format 99"):
+        training.ChurnModel.from_text(json.dumps({**item, "format": 99}))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: f.drop(columns="overdue_ratio"), "missing: overdue_ratio"),
+        (lambda f: f.assign(surprise=1.0), "not known to the model: surprise"),
+        (lambda f: f.assign(overdue_ratio="high"), "overdue_ratio is text, was number"),
+        (lambda f: f[["service_type", *f.columns.drop("service_type")][::-1]], "another order"),
+        (lambda f: f.drop(columns="month"), "lacks month"),
+        (lambda f: pd.concat([f, f[["overdue_ratio"]]], axis=1), "more than one column named 'overdue_ratio'"),
+    ],
+)
+def test_other_features_are_refused(model: training.ChurnModel, months: pd.DataFrame, change: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        training.score(model, change(latest(months)))
+
+
+def test_scores_name_reasons_tier_factors_and_action(model: training.ChurnModel, months: pd.DataFrame) -> None:
+    today = latest(months).copy()
+    scored = training.score(model, today)
+    assert list(scored["customer_id"]) == list(today["customer_id"])
+    assert scored["churn_probability"].between(0, 1).all()
+    worst = scored.loc[scored["churn_probability"].idxmax()]
+    assert FEWEST_REASONS <= len(worst["reasons"]) <= MOST_REASONS
+    sizes = [abs(reason["contribution"]) for reason in worst["reasons"]]
+    assert sizes == sorted(sizes, reverse=True)
+    for reason in worst["reasons"]:
+        assert (reason["contribution"] > 0) == (reason["direction"] == "raises")
+        assert reason["text"].endswith(f"({reason['direction']} the risk)")
+    assert set(worst["factors"]) == {factor.name for factor in FACTORS}
+    json.dumps([scored["reasons"].tolist(), scored["factors"].tolist()], allow_nan=False)
+    assert worst["risk_tier"] == risk_tier(worst["churn_probability"])
+
+
+def test_contributions_add_up_to_the_log_odds(model: training.ChurnModel, months: pd.DataFrame) -> None:
+    table = training.with_factors(latest(months), model.features)
+    total = model.ensemble.contributions(table).sum(axis=1).to_numpy()
+    # what is left over is the base, the same for every customer, once calibration is undone
+    if model.ensemble.calibration.method == "identity":
+        base = model.ensemble.log_odds(table) - total
+        np.testing.assert_allclose(base, base[0], atol=1e-6)
+    else:
+        assert np.corrcoef(model.ensemble.log_odds(table), total)[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("rows", [0, 1, 40])
+def test_too_little_says_so(months: pd.DataFrame, rows: int) -> None:
+    reason = training.too_little(months.head(rows))
+    assert reason is not None
+    assert "300" in reason
+    with pytest.raises(UserError, match="No model was trained"):
+        training.train(months.head(rows))
+
+
+def test_too_few_churners_says_so(months: pd.DataFrame) -> None:
+    nobody = months.assign(is_churned_90d=months["is_churned_90d"].where(months["is_churned_90d"].isna(), False))
+    assert "0 customers who left" in (training.too_little(nobody) or "")
+
+
+def test_factor_weights_and_actions_are_complete() -> None:
+    assert len(FACTORS) == 8
+    assert sum(factor.weight for factor in FACTORS) == pytest.approx(1.0)
+    assert set(ACTIONS) == {factor.name for factor in FACTORS}
+    for factor in FACTORS:
+        for rule in (*factor.rules, *factor.multipliers):
+            values = [point[0] for point in rule.points]
+            assert values == sorted(values)
+        assert all(0 <= score <= 100 for rule in factor.rules for _, score in rule.points)
+
+
+# column → (value, factor, score): read off the rules by hand
+FACTOR_CASES = [
+    ({"days_past_due_max": 30}, "payment_delinquency", 50),
+    ({"days_past_due_max": 45}, "payment_delinquency", 65),
+    ({"days_past_due_max": 4000}, "payment_delinquency", 100),
+    ({"days_past_due_max": 30, "overdue_ratio": 1.0}, "payment_delinquency", 100),
+    ({"missed_pickup_ratio_90d": 0.05}, "missed_pickups", 45),
+    ({"complaints_90d": 2}, "complaints", 55),
+    ({"satisfaction_avg_180d": 1.0}, "satisfaction", 100),
+    ({"satisfaction_avg_180d": None}, "satisfaction", 0),
+    ({"tons_change_90d_ratio": -0.5}, "volume_decline", 80),
+    ({"tons_change_90d_ratio": 0.5}, "volume_decline", 0),
+    ({"portal_sessions_change_90d_ratio": -1.0}, "engagement_decline", 90),
+    ({"price_increase_365d_ratio": 0.1, "days_since_price_increase": 10}, "price_increase", 70),
+    ({"price_increase_365d_ratio": 0.1, "days_since_price_increase": 365}, "price_increase", 21),
+    ({"days_to_agreement_end": 30}, "agreement_expiry", 90),
+    ({"days_to_agreement_end": 30, "is_auto_renew": True}, "agreement_expiry", 45),
+]
+
+
+@pytest.mark.parametrize(("values", "factor", "score"), FACTOR_CASES)
+def test_factor_rules(values: dict[str, object], factor: str, score: float) -> None:
+    found = factor_scores(pd.DataFrame([values]))
+    assert found[factor].iloc[0] == pytest.approx(score)
+    others = [other.name for other in FACTORS if other.name != factor]
+    assert (found[others].iloc[0] == 0).all()
+    weight = next(f.weight for f in FACTORS if f.name == factor)
+    assert found["churn_score"].iloc[0] == pytest.approx(weight * score, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("probability", "tier"),
+    [(0.0, "low"), (0.0499, "low"), (0.05, "medium"), (0.2, "high"), (0.35, "critical"), (1, "critical")],
+)
+def test_risk_tiers(probability: float, tier: str) -> None:
+    assert risk_tier(probability) == tier
+
+
+def test_suggested_action_follows_the_heaviest_factor() -> None:
+    assert suggested_action("low", {"payment_delinquency": 100.0}) == NO_ACTION
+    assert suggested_action("high", {"complaints": 100.0, "price_increase": 100.0}) == ACTIONS["complaints"][0][1]
+    assert suggested_action("high", {"satisfaction": 40.0}) == ACTIONS["satisfaction"][1][1]
+    assert suggested_action("critical", {}) == GENERAL_ACTION
