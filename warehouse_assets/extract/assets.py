@@ -145,7 +145,7 @@ def _system_assets(contract: Contract, system: str) -> AssetsDefinition:
                 system,
                 tables=selected,
                 contract=contract,
-                run_id=context.run_id,
+                run_id=context.run.run_id,
                 options=Options(full_refresh=options.full_refresh),
             )
         except ExtractionError as error:

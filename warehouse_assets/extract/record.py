@@ -136,6 +136,12 @@ def write_dirty_days(connection: psycopg.Connection, table: Table, batch_id: int
     return len(distinct)
 
 
+def days_ever(connection: psycopg.Connection, table: Table) -> set[date]:
+    """Every business day that a batch of the table has touched."""
+    rows = connection.execute("select business_date from etl.dirty_day where source_table = %s", (table.name,))
+    return {day for (day,) in rows}
+
+
 def write_log(connection: psycopg.Connection, load: TableLoad) -> int:
     """Write the attempt to etl.job_log; return its number."""
     row = connection.execute(

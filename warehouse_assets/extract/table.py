@@ -34,7 +34,7 @@ def extract_table(job: Job) -> TableLoad:
         if not is_mapped:
             is_raw_changed = _leave_empty(job, state, is_new)
         elif is_new or first_load.is_empty(job.warehouse, table):
-            is_raw_changed = _load_first(job, None if is_new else state)
+            is_raw_changed = _load_first(job, state, is_new)
         else:
             is_raw_changed = incremental.load_again(job, state)
         load.status = "unchanged" if load.batch_id is None else "succeeded"
@@ -82,10 +82,13 @@ def _leave_empty(job: Job, state: TableState | None, is_new: bool) -> bool:
     return False
 
 
-def _load_first(job: Job, state: TableState | None) -> bool:
-    """Fill an empty raw table; return whether it has rows then."""
+def _load_first(job: Job, state: TableState | None, is_new: bool) -> bool:
+    """Fill an empty raw table; return whether it has rows then.
+
+    Where it was made anew, every day that its rows ever touched is dirty beside those of the rows it has now.
+    """
     table, warehouse, load = job.table, job.warehouse, job.load
-    if state is not None and not job.session.has_rows(table):
+    if state is not None and not is_new and not job.session.has_rows(table):
         return False
     batch_id = job.batch()
     warehouse.execute("truncate pg_temp.extract_rejected")
@@ -102,6 +105,7 @@ def _load_first(job: Job, state: TableState | None) -> bool:
     load.watermark_to = not_after_now(job, loaded.watermark)
     load.latest_day = loaded.latest_day
     load.is_reconciled = True
-    load.dirty_days = record.write_dirty_days(warehouse, table, batch_id, loaded.days)
+    days = loaded.days | record.days_ever(warehouse, table) if state is not None else loaded.days
+    load.dirty_days = record.write_dirty_days(warehouse, table, batch_id, days)
     expect_identity(table, load.rows_extracted, load.rows_raw + load.rows_rejected)
-    return loaded.rows > 0
+    return bool(loaded.rows or days)
