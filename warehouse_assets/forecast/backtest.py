@@ -95,7 +95,8 @@ def run_backtest(
             made[number]["calendar_regression"] = _calendar_regression(panel, near, cut, horizon)
 
     def one_training(numbers: list[int]) -> None:
-        model = boosting.train(panel, past, cuts[numbers[-1]], horizon, seed)
+        rows = boosting.MAXIMUM_ROWS if numbers == [0] else boosting.BACKTEST_ROWS
+        model = boosting.train(panel, past, cuts[numbers[-1]], horizon, seed, rows)
         for number in numbers:
             models[number] = model
             if model is not None:

@@ -10,6 +10,7 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from warehouse_assets.forecast.scoring import masked_mean
 
 LEAST_HISTORY = 60
 """Steps a series needs before Prophet is tried."""
-OLDER_ORIGINS = 3
+OLDER_ORIGINS = 2
 """Older origins that a promising Prophet is fitted at, besides the newest."""
 TOLERANCE = 1.05
 """Prophet goes on to older origins where its error at the newest is at most so many times the reference's."""
@@ -37,6 +38,19 @@ class ProphetTrials:
     seconds: float = 0.0
 
 
+def quiet_prophet() -> tuple[Any, Any]:
+    """Import Prophet without its notes on every fit (and on plotly); return the class and ``model_to_json``."""
+    logging.getLogger("prophet.plot").setLevel(logging.CRITICAL)
+    from cmdstanpy.utils import get_logger
+    from prophet import Prophet
+    from prophet.serialize import model_to_json
+
+    # cmdstanpy sets its level at the first use of its logger, which would otherwise be the first fit.
+    for logger in (get_logger(), logging.getLogger("prophet")):
+        logger.setLevel(logging.ERROR)
+    return Prophet, model_to_json
+
+
 def fit_prophet(
     dates: np.ndarray, values: Floats, ahead: np.ndarray, country: str | None, frequency: str
 ) -> tuple[Floats, str]:
@@ -49,11 +63,7 @@ def fit_prophet(
         country: whose holidays to use; None for none.
         frequency: D, W, MS or h.
     """
-    from prophet import Prophet
-    from prophet.serialize import model_to_json
-
-    for name in ("cmdstanpy", "prophet"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    Prophet, model_to_json = quiet_prophet()  # noqa: N806  a class
     span = (dates[-1] - dates[0]) / np.timedelta64(1, "D")
     model = Prophet(
         uncertainty_samples=0,
