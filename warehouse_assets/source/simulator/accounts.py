@@ -155,8 +155,8 @@ def _service_shape(rng: np.random.Generator, service: Array, customer_type: Arra
     """Lifts a week, containers, capacity (cubic yards) and kind of container for each new agreement."""
     count = len(service)
     lifts = np.ones(count)
-    for kind, shares in _LIFTS_SHARES.items():
-        chosen = service == kind
+    for service_type, shares in _LIFTS_SHARES.items():
+        chosen = service == service_type
         lifts[chosen] = rng.choice(_LIFTS, int(chosen.sum()), p=shares)
     at_home = customer_type == RESIDENTIAL
     lifts[at_home] = np.where((service[at_home] == RECYCLING) & chances(rng, 0.5, int(at_home.sum())), 0.5, 1.0)
@@ -242,7 +242,8 @@ def add_months(days: Array, months: Array) -> Array:
     """Return ``days`` moved by whole ``months``, the 29th and later becoming the 28th."""
     first = days.astype("datetime64[M]")
     within = np.minimum((days - first.astype("datetime64[D]")).astype(np.int64), 27)
-    return (first + months.astype("timedelta64[M]")).astype("datetime64[D]") + within.astype("timedelta64[D]")
+    moved = (first + months.astype("timedelta64[M]")).astype("datetime64[D]")
+    return np.asarray(moved + within.astype("timedelta64[D]"))
 
 
 def _price_from_the_past(month: Month, rng: np.random.Generator, ids: Array, rate: Array, start: Array) -> None:

@@ -204,7 +204,8 @@ def send_invoices(month: Month) -> None:
 
 def _billing_day(month: Month, customer: Array) -> Array:
     """The day of the month on which each customer is billed, always the same of the first 26."""
-    return month.days[0].astype("datetime64[M]").astype("datetime64[D]") + (customer * 7 % 26).astype("timedelta64[D]")
+    first = month.days[0].astype("datetime64[M]").astype("datetime64[D]")
+    return np.asarray(first + (customer * 7 % 26).astype("timedelta64[D]"))
 
 
 def pay_invoices(month: Month, who: Array, invoice: Array, day: Array, due: Array, total: Array) -> None:

@@ -24,7 +24,7 @@ def weekday(days: Array) -> Array:
 
 def day_of_year(days: Array) -> Array:
     """Return the day of the year, from 0."""
-    return (days - days.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.int64)
+    return np.asarray(days - days.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.int64)
 
 
 def month_start(day: date) -> date:
@@ -86,7 +86,8 @@ class LocalTime:
         zone = ZoneInfo(time_zone)
         self._first = np.datetime64(first, "D")
         count = (last - first).days + 1
-        midnights, noons = [], []
+        midnights: list[int] = []
+        noons: list[int] = []
         for number in range(count):
             day = first + timedelta(days=number)
             for hour, offsets in ((0, midnights), (12, noons)):
@@ -103,7 +104,7 @@ class LocalTime:
         microseconds = (minutes * 60.0).astype(np.int64) * 1_000_000
         before_change = minutes < 120
         offset = np.where(before_change, self._midnight[place], self._noon[place])
-        return days.astype("datetime64[us]") + microseconds.astype("timedelta64[us]") - offset
+        return np.asarray(days.astype("datetime64[us]") + microseconds.astype("timedelta64[us]") - offset)
 
     def day(self, times: Array) -> Array:
         """Return the local days of UTC ``times``."""

@@ -237,7 +237,8 @@ def _drive(
     trip = trip_minutes(runs["site_miles"]) * rng.lognormal(0, 0.08, len(runs))
     late_start = np.clip(rng.normal(4, 7, len(runs)), -8, 60)
     stopped = np.array([35.0, 75.0, 120.0, 0.0])[fleet.run_severity[run]]
-    broken = (stops["sequence"][order] / runs["stops"][run] > fleet.run_failure[run]) * stopped
+    driven = np.arange(len(run)) - first[dense] + 1
+    broken = (driven / runs["stops"][run] > fleet.run_failure[run]) * stopped
     moving = slowed + np.r_[0.0, service[:-1]] * ~is_first
     arrival = (runs["start"] + late_start)[run] + within_runs(moving, first, dense) + loads * trip[run] + broken
     delay = np.bincount(run, np.maximum(slowed - free, 0), minlength=len(runs))

@@ -11,6 +11,7 @@ import psycopg
 
 from warehouse_assets.database.connections import connect
 from warehouse_assets.errors import UserError
+from warehouse_assets.settings import Settings
 from warehouse_assets.source.contract import load_contract
 from warehouse_assets.source.simulator import planted, schema
 from warehouse_assets.source.simulator.business_calendar import LocalTime, moment
@@ -88,14 +89,15 @@ def simulate_company(
         preset: small, demo or large.
         seed: the same seed, preset, as_of and overrides give identical tables.
         as_of: the company's clock at the end; the current hour (UTC) by default.
-        overrides: values for ``override_keys()``.
+        overrides: values for ``override_keys()``; ``time_zone`` is WAREHOUSE_TIME_ZONE unless set here.
         on_progress: called after each month with months done and months in all.
 
     Raises:
         UserError: a setting cannot be used, a database cannot be reached, or public holds somebody else's tables.
     """
     started = time.monotonic()
-    plan = make_plan(preset, seed, as_of, overrides)
+    given = {"time_zone": Settings.from_env().time_zone, **(overrides or {})}
+    plan = make_plan(preset, seed, as_of, given)
     contract = load_contract()
     with connect(operational_url, application_name="warehouse simulate") as connection:
         connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])

@@ -213,7 +213,7 @@ def _wrong(rng: np.random.Generator, block: Block, rate: Rate, values: Array, ch
         case "orphan", column:
             target = {"vehicle_id": "vehicles", "customer_id": "customers", "container_id": "containers"}[str(column)]
             digits = KEYS[target][1]
-            return 10**digits - 1 - rng.integers(0, 50, count)
+            return np.asarray(10**digits - 1 - rng.integers(0, 50, count))
         case "impossible", "weight_lb":
             scale = 82_000 if rate.table == "loads" else 41_000
             return np.where(rng.random(count) < 0.25, -values, np.round(scale * rng.uniform(1, 3, count)))
@@ -272,4 +272,6 @@ def _enter_twice(month: Month, rng: np.random.Generator, block: Block, chosen: A
     block.deleted_at = np.concatenate([deleted, gone])
     which = np.arange(first, first + count)
     block.faults.append(Fault("duplicate", which, appears))
-    block.faults.append(Fault("deleted", which[~np.isnat(gone)], gone[~np.isnat(gone)]))
+    vanishes = ~np.isnat(gone)
+    if vanishes.any():
+        block.faults.append(Fault("deleted", which[vanishes], gone[vanishes]))

@@ -192,7 +192,7 @@ def drive_month(month: Month, schedule: Schedule) -> FleetMonth:
         hours = np.bincount(
             run_vehicle[today], (runs["end"][today] - runs["start"][today]) / 60.0, minlength=count
         ).clip(0, 17)
-        crack = (cracks[day] < 0.011 * scale) & (hours > 0)
+        crack = (cracks[day] < 0.022 * scale) & (hours > 0)
         cracked[crack, crack_kind[day][crack]] = True
         drift += growth[day] * hours[:, None] * np.where(cracked, 28.0, 1.0)
         probability = np.where(hours > 0, vehicle_hazard(hours_since, age, drift.sum(axis=1), scale), 0.0)

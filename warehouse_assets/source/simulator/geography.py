@@ -161,4 +161,4 @@ def curve_key(latitude: Array, longitude: Array, turn: Array | float = 0.0) -> A
 def angle_from(latitude: Array, longitude: Array, latitude_2: Array, longitude_2: Array) -> Array:
     """Return the direction from the first points to the second, as a share of the full circle (0-1)."""
     east = (longitude_2 - longitude) * np.cos(np.radians(CENTER[0]))
-    return (np.arctan2(latitude_2 - latitude, east) / (2 * np.pi)) % 1.0
+    return np.asarray((np.arctan2(latitude_2 - latitude, east) / (2 * np.pi)) % 1.0)

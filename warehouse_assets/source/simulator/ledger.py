@@ -95,10 +95,10 @@ def _monthly_dues(month: Month, rng: np.random.Generator, depots: int) -> list[t
         (LEASE, (3_800 + 420.0 * vehicles) * month.share_of_month),
     ):
         parts.append((each, day, kind, np.round(usd * rng.uniform(0.97, 1.03, depots), 2), later))
-    for kind, usd in ((OVERHEAD, 105.0 * size), (MARKETING, 11.0 * size)):
+    for kind, budget in ((OVERHEAD, 105.0 * size), (MARKETING, 11.0 * size)):
         pieces = 4
         days = month.days[np.linspace(0, len(month.days) - 1, pieces + 2).astype(int)[1:-1]]
-        amounts = np.round(rng.dirichlet(np.full(pieces, 8)) * usd * rng.uniform(0.94, 1.06), 2)
+        amounts = np.round(rng.dirichlet(np.full(pieces, 8)) * budget * rng.uniform(0.94, 1.06), 2)
         parts.append((np.full(pieces, -1), days, kind, amounts, days + 15 * _DAY))
     return parts
 

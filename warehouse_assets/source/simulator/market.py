@@ -69,9 +69,9 @@ def make_prices(month: Month) -> Array:
     path = np.empty((len(COMMODITY_LEVELS), days))
     level = memory["commodity"].copy()
     steps = rng.normal(0, 1, path.shape) * volatility
-    for day in range(days):  # a random walk that is pulled back to its level over about two years
-        level = level * 0.9985 + steps[:, day]
-        path[:, day] = level
+    for number in range(days):  # a random walk that is pulled back to its level over about two years
+        level = level * 0.9985 + steps[:, number]
+        path[:, number] = level
     diesel = memory["diesel"][0] * np.exp(np.cumsum(rng.normal(0, 0.006, days)))
     diesel = np.clip(diesel, 2.9, 5.6)
     quoted = np.flatnonzero(weekday(month.days) <= 5)
@@ -96,7 +96,7 @@ def make_prices(month: Month) -> Array:
     memory["commodity"] = level
     memory["commodity_price"] = np.array(COMMODITY_LEVELS) * np.exp(level)
     memory["diesel"] = np.full(len(COMMODITY_LEVELS), diesel[-1])
-    return diesel
+    return np.asarray(diesel)
 
 
 def _bring_competitor_rates(month: Month, rng: np.random.Generator, memory: Rows) -> None:

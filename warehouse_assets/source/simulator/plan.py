@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -148,7 +148,7 @@ def make_plan(
             values["days"] = (today - start).days
     else:
         start = today - timedelta(days=int(values["days"]))
-    plan = Plan(
+    return Plan(
         preset=preset,
         seed=int(values["seed"]),
         as_of=moment,
@@ -157,7 +157,7 @@ def make_plan(
         depots=int(values["depots"]),
         start=start,
         time_zone=time_zone,
-    )
-    return replace(
-        plan, **{key: values[key] for key in ("dirt_scale", "churn_scale", "failure_scale") if key in values}
+        dirt_scale=values.get("dirt_scale", 1.0),
+        churn_scale=values.get("churn_scale", 1.0),
+        failure_scale=values.get("failure_scale", 1.0),
     )

@@ -104,7 +104,7 @@ def _outcomes(truth: Rows, leaves: Rows, today: np.datetime64) -> Array:
     following = np.r_[ends, np.iinfo(np.int64).max][place]
     left = following - key < 90
     known = truth["as_of"] + np.timedelta64(90, "D") <= today
-    outcome = left.astype(object)
+    outcome = np.asarray(left).astype(object)
     outcome[~known] = None
     return outcome
 

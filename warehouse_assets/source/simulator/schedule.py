@@ -37,7 +37,7 @@ class Schedule:
 
 def season(stream: Array, days_of_year: Array) -> Array:
     """Factor by which the volume of a waste stream differs from its yearly mean."""
-    return 1 + _SEASON_SIZE[stream] * np.cos(2 * np.pi * (days_of_year - _SEASON_TOP[stream]) / 365.25)
+    return np.asarray(1 + _SEASON_SIZE[stream] * np.cos(2 * np.pi * (days_of_year - _SEASON_TOP[stream]) / 365.25))
 
 
 def within_runs(values: Array, first: Array, run: Array) -> Array:

@@ -28,6 +28,7 @@ create table simulator.state (
     pending bytea not null,
     simulated_at timestamptz not null default now()
 );
+alter table simulator.state alter column world set storage external, alter column pending set storage external;
 comment on table simulator.state is
     'The simulated company: its plan, its clock, its state at the start of the month, and rows still to change.';
 """
@@ -85,7 +86,7 @@ def create_tables(connection: psycopg.Connection) -> None:
         columns = sql.SQL(", ").join(
             sql.SQL("{} {}{}").format(
                 sql.Identifier(column.name),
-                sql.SQL(column.data_type),  # type: ignore[arg-type]  # checked by the contract against a list of types
+                sql.SQL(column.data_type),  # one of a list of types, as the contract checks
                 sql.SQL(" not null" if column.is_required or column.name in table.primary_key else ""),
             )
             for column in table.columns

@@ -50,7 +50,7 @@ def raise_tickets(month: Month, collected: Collected, active: Array) -> Rows:
     rises = _recent_rises(month)
     unhappy = readily * (1 + 2.5 * (customers["_trouble"] > 0))
     size = np.array([1.0, 1.3, 1.4, 1.6])[customers["customer_type"]]
-    for kind, rate in (
+    for reason, rate in (
         (BILLING, 0.018 * readily * size + 0.10 * readily * (rises > 0.05)),
         (DAMAGE, 0.010 * size),
         (COMPLAINT, 0.012 * unhappy * size),
@@ -61,7 +61,7 @@ def raise_tickets(month: Month, collected: Collected, active: Array) -> Rows:
         who = np.repeat(active, number)
         day = month.days[rng.integers(0, len(month.days), len(who))]
         minute = 420 + rng.beta(2, 2.4, len(who)) * 720
-        parts.append((who, _first_place(month)[who], kind, month.local.utc(day, minute)))
+        parts.append((who, _first_place(month)[who], reason, month.local.utc(day, minute)))
     customer = np.concatenate([part[0] for part in parts])
     place = np.concatenate([part[1] for part in parts])
     kind = np.concatenate([np.full(len(part[0]), part[2]) for part in parts])
@@ -183,15 +183,15 @@ def send_crews(month: Month, tickets: Rows, orders: Rows) -> None:
     gone = (containers["removed_date"] >= first) & (containers["removed_date"] <= last)
     repairs = np.flatnonzero(np.isin(tickets["kind"], (DAMAGE, CONTAINER_CHANGE)))
     wanted: list[tuple[Array, Array, Array, int]] = []
-    for which, column, kind in ((new, "installed_date", DELIVERY), (gone, "removed_date", REMOVAL)):
+    for which, column, job in ((new, "installed_date", DELIVERY), (gone, "removed_date", REMOVAL)):
         place = containers["service_location_id"][which]
         day = containers[column][which]
         _, once = np.unique(place * 100_000 + day.astype(np.int64), return_index=True)
         owner = agreements["customer_id"][containers["service_agreement_id"][which] - 1]
-        wanted.append((owner[once], place[once], day[once], kind))
-    for column, kind in (("delivery", DELIVERY), ("pickup", REMOVAL)):
+        wanted.append((owner[once], place[once], day[once], job))
+    for column, job in (("delivery", DELIVERY), ("pickup", REMOVAL)):
         due = np.flatnonzero(~np.isnat(orders[column]) & ~orders["cancelled"])
-        wanted.append((orders["customer"][due] + 1, orders["place"][due] + 1, orders[column][due], kind))
+        wanted.append((orders["customer"][due] + 1, orders["place"][due] + 1, orders[column][due], job))
     ticket_day = month.local.day(tickets["opened"][repairs]) + rng.integers(1, 7, len(repairs)).astype("timedelta64[D]")
     is_swap = tickets["kind"][repairs] == CONTAINER_CHANGE
     customer = np.concatenate([entry[0] for entry in wanted] + [tickets["customer"][repairs] + 1])

@@ -106,9 +106,9 @@ def repair_vehicles(month: Month, fleet: FleetMonth, runs: Rows) -> Rows:
                 component=component,
                 opened_at=opened,
                 closed_at=closed,
-                downtime_hours=np.round(idle, 2),
-                parts_usd=parts,
-                labor_usd=labor,
+                downtime_hours=np.asarray(np.round(idle, 2)),
+                parts_usd=np.asarray(parts),
+                labor_usd=np.asarray(labor),
             ),
             opened,
             [
