@@ -6,6 +6,7 @@ Every function works inside the caller's transaction on ``target`` and leaves co
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -74,33 +75,36 @@ def copy_between(
     return CopyCount(cursor.rowcount, sent)
 
 
-def _buffers(source: psycopg.Connection, copy_out: sql.Composed, name: str) -> Iterator[tuple[int, bytes]]:
-    """Yield what ``copy_out`` sends, joined to buffers of about a MiB, each with its number of messages (rows)."""
+def _buffers(source: psycopg.Connection, copy_out: sql.Composed, name: str) -> Iterator[tuple[int, memoryview]]:
+    """Yield what ``copy_out`` sends, joined to buffers of about a MiB, each with its number of messages (rows).
+
+    psycopg's own loop over a COPY costs 1.5 us of processor time a row, keeping rows to join them 0.8 us, asking
+    libpq itself and copying each row at once 0.35 us (measured; of this libpq and psycopg 0.23 us).
+    """
     with explain_error(f"reading what goes into {name}"), source.cursor().copy(copy_out):
-        # psycopg's own loop over a COPY costs 1.5 us a row (measured); asking libpq itself costs 0.7 us.
         connection = source.pgconn
-        next_row = connection.get_copy_data
-        parts: list[memoryview] = []
-        held = 0
-        while True:
-            size, row = next_row(1)
-            if size > 0:
-                parts.append(row)
-                held += size
-                if held >= BUFFER_BYTES:
-                    yield len(parts), b"".join(parts)
-                    parts, held = [], 0
-            elif size == 0:
-                source.wait(_readable(source))
-            else:
-                break
+        next_row, without_waiting = connection.get_copy_data, repeat(1)
+        buffer, messages, more = bytearray(), 0, True
+        while more:
+            for size, row in map(next_row, without_waiting):
+                if size > 0:
+                    buffer += row
+                    messages += 1
+                elif size < 0:
+                    more = False
+                    break
+                else:  # libpq's own buffer of 16 KiB is read out
+                    if len(buffer) >= BUFFER_BYTES:
+                        yield messages, memoryview(buffer)
+                        buffer, messages = bytearray(), 0
+                    source.wait(_readable(source))
         results = []
         while (result := connection.get_result()) is not None:
             results.append(result)  # to the last, or the connection stays in the COPY
         for result in results:
             if result.status == ExecStatus.FATAL_ERROR:
                 raise psycopg.errors.error_from_result(result)
-    yield len(parts) - 1, b"".join(parts)  # the last message is the trailer
+    yield messages - 1, memoryview(buffer)  # the last message is the trailer
 
 
 def _readable(connection: psycopg.Connection) -> PQGen[None]:
