@@ -27,7 +27,7 @@ def build_churn_assets() -> list[AssetsDefinition | AssetChecksDefinition]:
         from warehouse_assets.churn.service import train_model
 
         with warehouse.connect("churn_model") as connection:
-            outcome = train_model(connection, context.run_id, force=options.full_refresh)
+            outcome = train_model(connection, context.run.run_id, force=options.full_refresh)
         context.log.info(outcome.state)
         return MaterializeResult(metadata=_metadata(outcome.state, outcome.figures))
 
@@ -44,7 +44,7 @@ def build_churn_assets() -> list[AssetsDefinition | AssetChecksDefinition]:
         from warehouse_assets.churn.service import score_customers
 
         with warehouse.connect("churn_prediction") as connection:
-            outcome = score_customers(connection, context.run_id, force=options.full_refresh)
+            outcome = score_customers(connection, context.run.run_id, force=options.full_refresh)
         context.log.info(outcome.state)
         return MaterializeResult(metadata=_metadata(outcome.state, outcome.figures))
 

@@ -2,54 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dagster import AssetCheckResult, AssetChecksDefinition, AssetCheckSeverity, asset_check
 
 from warehouse_assets.database.resource import WarehouseResource
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 CHECK = "features.customer_month: sound"
 
-# Column → lowest and highest value that can be true; null is allowed. Ratios of change have no upper end.
-RANGES: dict[str, tuple[float | None, float | None]] = {
-    "tenure_months": (0, 1200),
-    "mrr_usd": (0, None),
-    "overdue_usd": (0, None),
-    "overdue_ratio": (0, None),
-    "days_past_due_max": (0, None),
-    "missed_pickup_ratio_90d": (0, 1),
-    "satisfaction_avg_180d": (1, 5),
-    "nps_last": (0, 10),
-    "discount_ratio": (0, 1),
-    "tons_90d": (0, None),
-    "lifts_90d": (0, None),
-    "missed_pickups_90d": (0, None),
-    "complaints_90d": (0, None),
-    "portal_sessions_90d": (0, None),
-    "mrr_change_90d_ratio": (-1, None),
-    "tons_change_90d_ratio": (-1, None),
-    "portal_sessions_change_90d_ratio": (-1, None),
-}
 MOST_CALIBRATION_ERROR = 0.05
-
-
-def feature_expectations(columns: Sequence[str]) -> list[Any]:
-    """Great Expectations for a frame of customer-months with these columns: keys, ranges."""
-    import great_expectations.expectations as gxe
-
-    rules: list[Any] = [
-        gxe.ExpectColumnValuesToNotBeNull(column="customer_id"),
-        gxe.ExpectColumnValuesToNotBeNull(column="month"),
-        gxe.ExpectCompoundColumnsToBeUnique(column_list=["customer_id", "month"]),
-    ]
-    return rules + [
-        gxe.ExpectColumnValuesToBeBetween(column=column, min_value=low, max_value=high)
-        for column, (low, high) in RANGES.items()
-        if column in columns
-    ]
 
 
 def quality_problems(metrics: dict[str, Any]) -> list[str]:
@@ -77,7 +38,8 @@ def build_churn_checks() -> list[AssetChecksDefinition]:
     )
     def customer_months_sound(warehouse: WarehouseResource) -> AssetCheckResult:
         from warehouse_assets.churn.service import TRAINING_INPUTS
-        from warehouse_assets.churn.storage import read_customer_months, read_unsound
+        from warehouse_assets.churn.soundness import KEY, feature_expectations, unsound_rows
+        from warehouse_assets.churn.storage import read_customer_months
         from warehouse_assets.extract.state import inputs_moved, inputs_seen, record_inputs
         from warehouse_assets.quality.expectations import as_check_result, judge_frame
 
@@ -85,11 +47,11 @@ def build_churn_checks() -> list[AssetChecksDefinition]:
             # Great Expectations takes 6 s to import: a table it has passed and dbt has not touched since is only
             # asked, in SQL, whether it still keeps the same rules.
             moved = inputs_moved(connection, CHECK, TRAINING_INPUTS)
-            if not moved and read_unsound(connection, RANGES) == 0:
+            if not moved and not unsound_rows(connection):
                 return AssetCheckResult(passed=True, description="unchanged since the rules last held")
             seen = inputs_seen(connection, TRAINING_INPUTS)
             frame = read_customer_months(connection)
-            verdict = judge_frame(frame, feature_expectations(list(frame.columns)), ["customer_id", "month"])
+            verdict = judge_frame(frame, feature_expectations(list(frame.columns)), KEY)
             if not verdict.broken:
                 record_inputs(connection, CHECK, TRAINING_INPUTS, seen)
         return as_check_result(verdict)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from warehouse_assets.churn import storage, training
+from warehouse_assets.churn.soundness import require_sound
 from warehouse_assets.extract.state import inputs_moved, inputs_seen, mark_changed, record_inputs
 from warehouse_assets.lifecycle import registry
 
@@ -32,10 +33,14 @@ def train_model(connection: psycopg.Connection, run_id: str | None, force: bool 
     """Train when labelled customer-months have changed since the champion, and register the result.
 
     Too little data is an outcome, not an error. Everything is written in the connection's open transaction.
+
+    Raises:
+        UserError: the features are missing, or rows of them cannot be true.
     """
     if not force and not inputs_moved(connection, MODEL_TABLE, TRAINING_INPUTS):
         return Outcome("unchanged")
     seen = inputs_seen(connection, TRAINING_INPUTS)
+    require_sound(connection)
     frame = storage.read_customer_months(connection)
     training.require_keys(frame)
     if reason := training.too_little(frame):
@@ -71,7 +76,11 @@ def train_model(connection: psycopg.Connection, run_id: str | None, force: bool 
 def score_customers(connection: psycopg.Connection, run_id: str | None, force: bool = False) -> Outcome:
     """Score the customers of the latest month with the champion and replace that month's predictions.
 
-    Without a champion, or without customers, nothing is written and the outcome says so.
+    Without a champion, or without customers, nothing is written and the outcome says so. The rules of the features are
+    asked here too: a run of this asset alone does not pass the check on its input.
+
+    Raises:
+        UserError: the features are missing, differ from the model's, or have rows that cannot be true.
     """
     if not force and not inputs_moved(connection, PREDICTION_TABLE, SCORING_INPUTS):
         return Outcome("unchanged")
@@ -84,6 +93,7 @@ def score_customers(connection: psycopg.Connection, run_id: str | None, force: b
     if month is None:
         record_inputs(connection, PREDICTION_TABLE, SCORING_INPUTS, seen)
         return Outcome("no predictions: features.customer_month has no rows")
+    require_sound(connection)
     model = training.ChurnModel.from_text(champion.artifact)
     scored = training.score(model, storage.read_customer_months(connection, month))
     rows = storage.write_predictions(connection, scored, champion.model_version_id, run_id)

@@ -14,8 +14,6 @@ from warehouse_assets.churn.training import MONTH, ChurnModel
 from warehouse_assets.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
 
 FEATURES_SCHEMA, FEATURES_TABLE = "features", "customer_month"
@@ -70,29 +68,6 @@ def latest_month(connection: psycopg.Connection) -> date | None:
     query = sql.SQL("select max(month) from {table}").format(table=sql.Identifier(FEATURES_SCHEMA, FEATURES_TABLE))
     row = connection.execute(query).fetchone()
     return row[0] if row else None
-
-
-def read_unsound(connection: psycopg.Connection, ranges: Mapping[str, tuple[float | None, float | None]]) -> int:
-    """How many rows of `features.customer_month` have a null key, a key that is not unique or a value out of range.
-
-    ``ranges`` are lowest and highest values by column, both included; columns that the table lacks are passed over.
-    """
-    table = sql.Identifier(FEATURES_SCHEMA, FEATURES_TABLE)
-    cursor = connection.execute(sql.SQL("select * from {table} limit 0").format(table=table))
-    present = {column.name for column in cursor.description or ()}
-    broken = [sql.SQL("month is null"), sql.SQL("customer_id is null")]
-    for column, (low, high) in ranges.items():
-        for limit, comparison in ((low, sql.SQL("<")), (high, sql.SQL(">"))):
-            if limit is not None and column in present:
-                broken.append(sql.SQL(" ").join([sql.Identifier(column), comparison, sql.Literal(limit)]))
-    query = sql.SQL("""
-        select
-            count(*) filter (where {broken})
-            + count(*) - count(distinct (customer_id, month))
-        from {table}
-    """).format(broken=sql.SQL(" or ").join(broken), table=table)
-    row = connection.execute(query).fetchone()
-    return int(row[0]) if row else 0
 
 
 def write_predictions(

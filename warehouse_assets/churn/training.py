@@ -199,6 +199,7 @@ def train(frame: pd.DataFrame, as_of: date | None = None, seed: int = 7) -> Chur
         fitted,
         scores,
         {
+            "format": FORMAT,
             "seed": seed,
             "learner_weights": list(fitted.choice.weights),
             "rounds": list(fitted.choice.rounds),
@@ -303,13 +304,13 @@ def with_factors(frame: pd.DataFrame, features: tuple[Feature, ...]) -> pd.DataF
 
 
 def data_hash(frame: pd.DataFrame) -> str:
-    """A hash of the labelled rows: equal frames, in any row order, would give an equal model."""
+    """A hash of the labelled rows and the artifact's format: frames of equal hash would give an equal model."""
     import hashlib
 
     import pandas as pd
 
     known = labelled(frame)
-    digest = hashlib.sha256(repr([*describe(known), *KEYS]).encode())
+    digest = hashlib.sha256(repr([FORMAT, *describe(known), *KEYS]).encode())
     digest.update(pd.util.hash_pandas_object(known, index=False).to_numpy().tobytes())
     return digest.hexdigest()[:32]
 

@@ -68,10 +68,12 @@ class Guard:
     def refuses(self, champion: ModelVersion, challenger: Candidate) -> str | None:
         """Why the challenger may not replace the champion, in one sentence; None when it may.
 
-        It may when it takes other features than the champion (which could not score any more), when either lacks the
-        metric, and when it is not clearly worse.
+        It may when the champion could not score any more (other features, or another ``format`` among the parameters),
+        when either lacks the metric, and when it is not clearly worse.
         """
         if champion.features != challenger.features:
+            return None
+        if champion.parameters.get("format") != challenger.parameters.get("format"):
             return None
         theirs, ours = _number(champion.metrics.get(self.metric)), _number(challenger.metrics.get(self.metric))
         if theirs is None or ours is None:
