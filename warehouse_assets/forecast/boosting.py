@@ -212,7 +212,7 @@ def train(
         "seed": seed,
         "min_data_in_leaf": int(np.clip(len(row) // 200, 5, PARAMETERS["min_data_in_leaf"])),
     }
-    data = lightgbm.Dataset(matrix, target, feature_name=list(names), params={"max_bin": 63, "verbosity": -1})
+    data = lightgbm.Dataset(matrix, target, feature_name=list(names), params=parameters)
     booster = lightgbm.train(parameters, data, ROUNDS)
     return BoostedModel(booster.model_to_string(), names, parameters | {"rounds": ROUNDS}, len(row))
 
