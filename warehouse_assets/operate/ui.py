@@ -1,10 +1,12 @@
 """The web interface with the daemon beside it, as child processes that end with this one."""
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from warehouse_assets.errors import UserError
@@ -12,6 +14,7 @@ from warehouse_assets.operate.home import process_environment
 from warehouse_assets.settings import PROJECT_ROOT, Settings
 
 _STOP_SECONDS = 30
+_POLL_SECONDS = 0.2
 
 
 def check_port(port: int) -> None:
@@ -48,19 +51,27 @@ def serve_ui(settings: Settings, port: int) -> int:
         str(port),
     ]
     environment = process_environment(settings)
-    # The daemon's children stop in their own time: we wait for them instead of leaving them behind.
-    child = subprocess.Popen(command, env=environment, cwd=environment["DAGSTER_HOME"], start_new_session=True)
+    stopping = threading.Event()
 
     def stop(signum: int, frame: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            child.send_signal(signal.SIGINT)
+        stopping.set()
 
+    # Set before the child starts: a process started in the background inherits SIGINT ignored, and would pass that on.
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, stop)
-    while True:
-        try:
-            status = child.wait()
+    child = subprocess.Popen(command, env=environment, cwd=environment["DAGSTER_HOME"], start_new_session=True)
+    while child.poll() is None and not stopping.wait(_POLL_SECONDS):
+        pass
+    return _end(child) if stopping.is_set() else 1
+
+
+def _end(child: subprocess.Popen[bytes]) -> int:
+    """End the child with all it started: politely, then by force; the daemon's runs are given time to note it."""
+    for polite, patience in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGTERM, 5)):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            child.send_signal(polite)
+            child.wait(patience)
             break
-        except KeyboardInterrupt:
-            stop(signal.SIGINT, None)
-    return 0 if status in (0, -signal.SIGINT, 130) else 1
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    return 0
