@@ -83,7 +83,7 @@ def test_a_deleted_row_is_marked_and_comes_back(stops: Company) -> None:
     stops.source("delete from stops where stop_id = 'S5'")
     stops.extract("stops")
     assert stops.ask("select stop_id from raw.stops where _deleted_at is not null") == ["S5"]
-    stops.source("insert into stops select * from gone; update stops set updated_at = now() where stop_id = 'S5'")
+    stops.source("insert into stops select * from gone")
     load = stops.extract("stops")["stops"]
     assert (load.rows_updated, load.rows_raw) == (1, 40)
     assert stops.dirty("stops") == [date(2024, 3, 1)]

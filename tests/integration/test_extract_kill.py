@@ -167,6 +167,19 @@ def test_the_server_killing_our_session_is_one_sentence_and_heals(company: Compa
     assert company.rows("stops", "raw") == company.rows("stops", "source")
 
 
+def test_a_run_that_waited_reads_the_source_as_it_is_then(company: Company) -> None:
+    fill(company)
+    waiting = threading.Thread(target=company.extract, args=("stops",))
+    with psycopg.connect(company.warehouse, autocommit=True) as first:
+        first.execute("select pg_advisory_lock(hashtextextended('extract.system.shop', 0))")
+        waiting.start()
+        while waiting.is_alive() and not company.ask("select 1 from pg_locks where not granted"):
+            time.sleep(0.01)
+        company.source("update stops set weight_lb = 1, updated_at = now() where stop_id = 'S7'")
+    waiting.join()
+    assert company.rows("stops", "raw") == company.rows("stops", "source")
+
+
 def test_two_runs_at_once_give_the_same_as_one(company: Company) -> None:
     fill(company)
     for seed in range(2):
