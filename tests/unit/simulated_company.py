@@ -81,7 +81,7 @@ def auc(score: Array, outcome: Array) -> float:
     """Area under the ROC curve: the probability that a positive row scores above a negative one (Mann-Whitney)."""
     order = np.argsort(score, kind="stable")
     ranks = np.empty(len(score))
-    values, first, counts = np.unique(score[order], return_index=True, return_counts=True)
+    _, first, counts = np.unique(score[order], return_index=True, return_counts=True)
     ranks[order] = np.repeat(first + (counts + 1) / 2, counts)
     positive = outcome.astype(bool)
     wins = ranks[positive].sum() - positive.sum() * (positive.sum() + 1) / 2

@@ -206,9 +206,7 @@ def test_failures_follow_the_true_hazard_and_sensors_drift_before_them() -> None
     local = local_time(life.plan, AS_OF.date())
     failed = set(zip(failures["vehicle_id"].tolist(), local.day(failures["failed_at"]).tolist(), strict=True))
     at_work = life.hazard["day"] <= life.now.astype("datetime64[D]")
-    days = list(
-        zip((life.hazard["vehicle"][at_work] + 1).tolist(), life.hazard["day"][at_work].tolist(), strict=True)
-    )
+    days = list(zip((life.hazard["vehicle"][at_work] + 1).tolist(), life.hazard["day"][at_work].tolist(), strict=True))
     outcome = np.array([day in failed for day in days])
     assert outcome.sum() > 50
     assert auc(life.hazard["hazard"][at_work], outcome) > 0.75
@@ -219,7 +217,9 @@ def test_failures_follow_the_true_hazard_and_sensors_drift_before_them() -> None
         failures["vehicle_id"], failures["component"], failures["failed_at"].astype("datetime64[D]"), strict=True
     ):
         mine = readings["vehicle_id"] == vehicle
-        last_days = mine & (readings["telemetry_date"] < at) & (readings["telemetry_date"] > at - np.timedelta64(6, "D"))
+        last_days = (
+            mine & (readings["telemetry_date"] < at) & (readings["telemetry_date"] > at - np.timedelta64(6, "D"))
+        )
         if component in shaky:
             before.append(np.nanmean(readings["vibration_mm_s"][last_days]))
             usual.append(np.nanmedian(readings["vibration_mm_s"][mine]))
@@ -371,4 +371,4 @@ def test_loads_weigh_what_was_lifted(clean: Life) -> None:
     tipped = np.bincount(loads["route_run_id"][on_route], loads["weight_lb"][on_route], minlength=size)
     keys = runs["route_run_id"][done]
     both = tipped[keys] > 0
-    assert np.median((tipped[keys][both] / lifted[keys][both])) == pytest.approx(1.0, abs=0.01)
+    assert np.median(tipped[keys][both] / lifted[keys][both]) == pytest.approx(1.0, abs=0.01)

@@ -108,10 +108,12 @@ def _plant_in_master(month: Month, rate: Rate) -> None:
     new = np.concatenate(month.added.get(rate.table, [np.zeros(0, np.int64)]))
     rng = month.rng(f"dirt {rate.table} {rate.kind} {rate.column}")
     chosen = new[chances(rng, min(rate.share * month.plan.dirt_scale, 0.5), len(new))]
-    if not len(chosen) or rate.column is None:
-        return
+    if rate.column is None:
+        raise ValueError(f"{rate.kind} needs a column")
     block = Block(rate.table, rows, rows["_changed_at"])
     chosen = chosen[_fit(block, rate, chosen)]
+    if not len(chosen):
+        return
     values = rows[rate.column].copy()
     values[chosen] = _wrong(rng, block, rate, values[chosen], chosen)
     rows[rate.column] = values
