@@ -42,7 +42,7 @@ def test_each_kind_of_dirt_is_decided_in_the_open(warehouse_url: str, tmp_path: 
             for (flags,) in warehouse.execute("select _flags from raw.loads where _flags is not null").fetchall()
             for flag in flags
         )
-        # a sweeping without weight is no fault; the 337 loads tipped over a day away include 72 two days late, which pass
+        # a sweeping without weight is no fault; of 337 loads tipped over a day away, 72 are two days late and pass
         assert flagged == {"weight_known": 18, "weight_not_zero": 3, "tipped_near_service_date": 265}
         raw = warehouse.execute("select count(*) from raw.loads where _deleted_at is null").fetchone()
     assert raw == (26_157 - 450,)

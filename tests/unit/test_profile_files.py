@@ -2,6 +2,11 @@
 
 import gzip
 import json
+import os
+import resource
+import signal
+import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -481,6 +486,14 @@ def test_a_wrong_select_ends_in_one_sentence(
     assert "\n" not in str(error.value)
 
 
+def test_many_wrong_values_are_no_burden(profile_of: Callable[..., FilesProfile]) -> None:
+    # Regression: each refused row was looked at by a query of its own, which took minutes for some ten thousand.
+    lines = (f"{n},2024-03-05,{'x' if n % 5 < 2 else n},\n" for n in range(100_000))
+    rows, rejects = read(profile_of("id,day,weight,tipped\n" + "".join(lines)))
+    assert len(rows) == 60_000
+    assert [reject.line for reject in rejects] == [n + 2 for n in range(100_000) if n % 5 < 2]
+
+
 def test_column_names_are_made_plain() -> None:
     assert column_names(["Año (2024)", "2nd", "a", "A", "ID"]) == ["ano_2024", "column_2nd", "a", "a_2", "id"]
 
@@ -503,12 +516,50 @@ def test_jsonb_and_whole_numbers(profile_of: Callable[..., FilesProfile]) -> Non
     assert [(reject.column, reject.line) for reject in rejects] == [("planned_stops", 4)]
 
 
-def test_temporary_files_go_with_the_profile(profile_of: Callable[..., FilesProfile], tmp_path: Path) -> None:
-    import tempfile
+def folders() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("warehouse-profile-*"))
 
+
+@pytest.fixture
+def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.mark.usefixtures("own_temporary_folder")
+def test_temporary_files_go_with_the_profile(profile_of: Callable[..., FilesProfile]) -> None:
     profile = profile_of("id,day,weight,tipped\n1,2024-03-05,5,\n")
-    before = set(Path(tempfile.gettempdir()).glob("warehouse-profile-*"))
     read(profile)
-    assert set(Path(tempfile.gettempdir()).glob("warehouse-profile-*")) - before
+    assert folders()
     profile.close()
-    assert not set(Path(tempfile.gettempdir()).glob("warehouse-profile-*")) - before
+    assert not folders()
+
+
+def test_what_a_killed_process_left_is_removed(
+    profile_of: Callable[..., FilesProfile], own_temporary_folder: Path
+) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left = own_temporary_folder / f"warehouse-profile-{ended.pid}-x"
+    left.mkdir()
+    mine = own_temporary_folder / f"warehouse-profile-{os.getpid()}-x"
+    mine.mkdir()
+    read(profile_of("id,day,weight,tipped\n1,2024-03-05,5,\n"))
+    assert not left.exists()
+    assert mine.exists()
+
+
+def test_a_full_disk_is_told(profile_of: Callable[..., FilesProfile], own_temporary_folder: Path) -> None:
+    profile = profile_of("id,day,weight,tipped\n" + "".join(f"{n * 7919},2024-03-05,5,\n" for n in range(50_000)))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limit[1]))
+    try:
+        with pytest.raises(UserError, match=f"the disk of {own_temporary_folder} has space, or set TMPDIR"):
+            read(profile)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+    assert len(read(profile)[0]) == 50_000

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ROWS_PER_BATCH = 65_536
 _ENOUGH_TO_JUDGE = 20
-_REJECT = "_reject"
+_REJECT, _WRONG = "_reject", "_wrong"
 
 
 def arrow_type(data_type: str) -> "pa.DataType":
@@ -98,23 +98,28 @@ def filled_cursor(table: Table, described: Mapping[str, str]) -> str:
 
 
 def casting_query(table: Table, select: str, described: Mapping[str, str]) -> str:
-    """The statement around a profile's SELECT: contract columns cast, plus ``_reject``, ``_file`` and ``_line``.
+    """The statement around a profile's SELECT: contract columns cast, plus ``_file`` and ``_line``.
+
+    Where a value does not fit, ``_reject`` is the whole row as JSON and ``_wrong`` names the columns, comma between.
 
     ``described`` maps the SELECT's columns to their DuckDB types.
     """
-    columns, wrong = [], []
+    columns: list[str] = []
+    wrong: dict[str, str] = {}
     for column in table.columns:
         source_type = described.get(column.name)
         if source_type is not None:
             columns.append(f"{typed(column.name, source_type, column.data_type)} as {quoted(column.name)}")
             if condition := is_wrong(column.name, source_type, column.data_type):
-                wrong.append(condition)
+                wrong[column.name] = condition
         elif column.name == table.cursor:
             columns.append(f"{filled_cursor(table, described)} as {quoted(column.name)}")
         else:
             columns.append(f"null::{_duck_type(column.data_type)} as {quoted(column.name)}")
-    condition = " or ".join(f"({item})" for item in wrong) or "false"
+    condition = " or ".join(f"({item})" for item in wrong.values()) or "false"
+    names = ", ".join(f"case when {item} then '{name}' end" for name, item in wrong.items()) or "null"
     columns.append(f"case when {condition} then to_json(profile)::varchar end as {_REJECT}")
+    columns.append(f"case when {condition} then concat_ws(',', {names}) end as {_WRONG}")
     for name in (FILE, LINE):
         columns.append(f"profile.{name}" if name in described else f"null as {name}")
     return f"select {', '.join(columns)} from (\n{select}\n) as profile"  # noqa: S608  # the profile's own SELECT
@@ -132,7 +137,6 @@ class RecordBatches:
         table: Table,
         where: str,
         query: str,
-        described: Mapping[str, str],
         unreadable: Sequence[Reject],
         connection: Any,
         on_close: Callable[[], None] | None = None,
@@ -143,7 +147,6 @@ class RecordBatches:
         self.rows = 0
         self._where = where
         self._query = query
-        self._described = dict(described)
         self._connection = connection
         self._on_close = on_close
         self._wrong: dict[str, int] = {}
@@ -198,8 +201,8 @@ class RecordBatches:
         rows = batch.select([column.name for column in self.table.columns])
         nul = self._with_nul(rows)
         if pc.any(refused).as_py():
-            for row in batch.filter(refused).select([_REJECT, FILE, LINE]).to_pylist():
-                self._refuse(row[_REJECT], row[FILE], row[LINE])
+            for row in batch.filter(refused).select([_REJECT, _WRONG, FILE, LINE]).to_pylist():
+                self._refuse(row[_REJECT], row[_WRONG].split(","), row[FILE], row[LINE])
             rows = rows.filter(pc.invert(refused))
             nul = nul.filter(pc.invert(refused))
             self._judge_types(is_last=False)
@@ -225,11 +228,11 @@ class RecordBatches:
                 found = pc.or_(found, pc.fill_null(pc.match_substring(column, "\x00"), False))
         return found
 
-    def _refuse(self, raw: str, file: str | None, line: int | None) -> None:
+    def _refuse(self, raw: str, names: Sequence[str], file: str | None, line: int | None) -> None:
         row = json.loads(raw)
-        names, reasons = [], []
-        for name, value in self._misfits(row):
-            names.append(name)
+        reasons = []
+        for name in names:
+            value = row[name]
             reasons.append(f"{name} {shown_text(str(value))!r} is no {self.table.column(name).data_type}")
             self._wrong[name] = self._wrong.get(name, 0) + 1
             self._examples.setdefault(name, shown_text(str(value)))
@@ -237,21 +240,6 @@ class RecordBatches:
             row.pop(name, None)
         text = storable(json.dumps(row, ensure_ascii=False))
         self._add(Reject("wrong_type", "; ".join(reasons), text, file, line, ", ".join(names)))
-
-    def _misfits(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-        """The columns of a refused row whose value does not fit, asked of DuckDB once more, one by one."""
-        for column in self.table.columns:
-            source_type = self._described.get(column.name)
-            if source_type is None or row.get(column.name) is None:
-                continue
-            condition = is_wrong(column.name, source_type, column.data_type)
-            if condition is None:
-                continue
-            value = row[column.name]
-            text = value if isinstance(value, str) else json.dumps(value)
-            check = f"select {condition} from (select ?::{source_type} as {quoted(column.name)}) as profile"  # noqa: S608  # contract names, quoted
-            if self._connection.cursor().execute(check, [text]).fetchall() == [(True,)]:
-                yield column.name, value
 
     def _add(self, reject: Reject) -> None:
         if len(self.rejects) >= MAX_REJECTS:

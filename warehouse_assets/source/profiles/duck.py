@@ -115,6 +115,11 @@ def select_error(where: str, error: Exception) -> UserError:
             f"{where} fails on the data ({said}); hand the text on uncast, so that the contract's cast names the row, "
             "or use try_cast."
         )
+    if isinstance(error, duckdb.OutOfMemoryException | duckdb.IOException):
+        return UserError(
+            f"{where} does not fit into memory and temporary disk space ({said}); free space on the disk of temporary "
+            "files, or set TMPDIR to a folder on another."
+        )
     if isinstance(error, duckdb.PermissionException):
         return UserError(
             f"{where} opens a file itself ({said}); name the file under files: in profile.yml and read its view."

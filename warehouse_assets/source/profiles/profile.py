@@ -67,7 +67,10 @@ class Profile:
 
     def where(self, table: str) -> str:
         """The SELECT of a table, named for a sentence."""
-        return f"Profile {self.name!r}, {table}.sql"
+        has_file = (self.manifest.directory / f"{table}.sql").is_file()
+        return (
+            f"Profile {self.name!r}, {table}.sql" if has_file else f"Profile {self.name!r}, table {table} as it stands"
+        )
 
     def select(self, table: str) -> str:
         """The SELECT of ``table``, settings filled in, without a closing semicolon.
@@ -200,7 +203,7 @@ class FilesProfile(Profile):
             raise
         query = casting_query(table, select, described)
         unreadable = self.unreadable_rows(table.name)
-        return RecordBatches(table, self.where(table.name), query, described, unreadable, connection)
+        return RecordBatches(table, self.where(table.name), query, unreadable, connection)
 
 
 def _described(connection: Any, select: str) -> dict[str, str]:

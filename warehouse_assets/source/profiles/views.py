@@ -108,7 +108,13 @@ class FileViews:
             UserError: a file cannot be found, fetched or read.
         """
         if name not in self._spooled:
-            self._spooled[name] = self._spool(self._manifest.files[name])
+            try:
+                self._spooled[name] = self._spool(self._manifest.files[name])
+            except OSError as error:
+                raise UserError(
+                    f"Profile {self._manifest.name!r}, file {name!r}: {error.strerror or error}; see that the file can "
+                    f"be read and that the disk of {self.folder.parent} has space, or set TMPDIR to another folder."
+                ) from error
         return self._spooled[name].parts
 
     def columns(self, name: str) -> list[str]:
