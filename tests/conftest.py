@@ -53,7 +53,7 @@ def _started(label: str, major: int) -> Iterator[EmbeddedServer]:
     try:
         embedded.start()
         with psycopg.connect(embedded.url("postgres"), autocommit=True) as connection:
-            # Test data need not survive a power cut: creating and dropping databases is 5 times as fast.
+            # Test data need not survive a power cut, and creating and dropping databases waits for the disk.
             for setting in ("fsync", "synchronous_commit", "full_page_writes"):
                 connection.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
             connection.execute("select pg_reload_conf()")

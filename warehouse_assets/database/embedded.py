@@ -243,7 +243,7 @@ class EmbeddedServer:
         options += ["--locale", "C", "--no-instructions"]
         if self.major >= 18:
             options += ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]
-            # With checksums the first read after a load writes every page to the log: twice the log, +15% time.
+            # With checksums the first read after a load writes every page to the log: twice the log (measured).
             options += ["--no-data-checksums"]
         try:
             for leftover in place.data.parent.glob("new-*"):
