@@ -149,26 +149,23 @@ def test_a_bad_row_stops_scoring_is_named_and_leaves_yesterdays_predictions(fill
     assert run_command(filled_home, "simulate", "--days", "1").returncode == 0
     predictions = "select as_of, customer_id, churn_probability from ml.churn_prediction order by 1, 2"
     before = ask(filled_home, predictions)
-    operational = resolve(Settings(home=filled_home)).operational
-    with psycopg.connect(operational) as connection:
-        # A row that breaks a rule is quarantined and harms nobody; this one breaks what scoring reads.
-        connection.execute("set session_replication_role = replica")
-        connection.execute(
-            "update service_agreements set discount_ratio = 40, updated_at = (select max(updated_at) from loads) "
-            "where service_agreement_id = (select min(service_agreement_id) from service_agreements where end_date is null)"
-        )
-        row = connection.execute("select customer_id from service_agreements where discount_ratio = 40").fetchone()
-        assert row
+    oldest = "select customer_id, month, mrr_usd from features.customer_month order by month, customer_id limit 1"
+    ((customer, month, mrr),) = ask(filled_home, oldest)
+
+    def set_mrr(value: str) -> None:
+        with psycopg.connect(warehouse_url(filled_home)) as connection:
+            connection.execute(
+                "update features.customer_month set mrr_usd = %s where customer_id = %s and month = %s",
+                [value, customer, month],
+            )
+
+    set_mrr("-5")
     outcome = run_command(filled_home, "run")
     assert outcome.returncode == 1
-    assert row[0] in outcome.stdout
+    assert customer in outcome.stdout
     assert ask(filled_home, predictions) == before
 
-    with psycopg.connect(operational) as connection:
-        connection.execute(
-            "update service_agreements set discount_ratio = 0.05, updated_at = (select max(updated_at) from loads) "
-            "where discount_ratio = 40"
-        )
+    set_mrr(mrr)
     healed = run_command(filled_home, "run")
     assert healed.returncode == 0, healed.stdout + healed.stderr
     assert len(ask(filled_home, predictions)) > len(before)
