@@ -199,20 +199,25 @@ punctuality as (
     group by invoices.customer_id, feature_day.as_of
 ),
 
+receivable as (
+    select
+        customer_id,
+        change_date,
+        lead(change_date, 1, date 'infinity') over (partition by customer_id order by change_date) as next_change_date,
+        overdue_usd,
+        oldest_due_date
+    from receivable_change
+),
+
 owed as (
     select
-        spine.customer_id,
-        spine.as_of,
-        latest.overdue_usd,
-        case when latest.overdue_usd > 0 then spine.as_of - latest.oldest_due_date end as days_past_due
-    from spine
-    cross join lateral (
-        select receivable_change.overdue_usd, receivable_change.oldest_due_date
-        from receivable_change
-        where receivable_change.customer_id = spine.customer_id and receivable_change.change_date < spine.as_of
-        order by receivable_change.change_date desc
-        limit 1
-    ) as latest
+        receivable.customer_id,
+        feature_day.as_of,
+        receivable.overdue_usd,
+        case when receivable.overdue_usd > 0 then feature_day.as_of - receivable.oldest_due_date end as days_past_due
+    from feature_day
+    inner join receivable
+        on receivable.change_date < feature_day.as_of and receivable.next_change_date >= feature_day.as_of
 ),
 
 ticketed as (
@@ -265,35 +270,26 @@ ordered as (
 ),
 
 -- Windows overlap: each day would count for up to twelve months. Days between two window edges count alike, so they are
--- summed once and their sums added up (a third of the time).
+-- summed once and their sums added up.
 edge as (
-    select distinct feature_day.as_of - days_back as edge_day
+    select array_agg(distinct feature_day.as_of - days_back order by feature_day.as_of - days_back) as edge_days
     from feature_day
     cross join (values (0), (90), (180), (365)) as window_edge (days_back)
-),
-
-stretch as (
-    select edge_day as first_day, lead(edge_day) over (order by edge_day) - 1 as last_day from edge
-),
-
-stretch_day as (
-    select day::date as business_date, stretch.first_day as stretch_day
-    from stretch
-    cross join lateral generate_series(stretch.first_day::timestamp, stretch.last_day::timestamp, interval '1 day') as day
 ),
 
 service_stretch as (
     select
         service_day.customer_id,
-        stretch_day.stretch_day,
+        edge.edge_days[width_bucket(service_day.service_date, edge.edge_days)] as stretch_day,
         sum(service_day.lifts) as lifts,
         sum(service_day.missed_pickups) as missed_pickups,
         sum(service_day.contaminated_lifts) as contaminated_lifts,
         sum(service_day.overage_lifts) as overage_lifts,
         sum(service_day.collected_tons) as tons
     from service_day
-    inner join stretch_day on stretch_day.business_date = service_day.service_date
-    group by service_day.customer_id, stretch_day.stretch_day
+    cross join edge
+    where service_day.service_date >= edge.edge_days[1]
+    group by 1, 2
 ),
 
 served as (
@@ -315,13 +311,13 @@ served as (
 portal_stretch as (
     select
         contact_day.customer_id,
-        stretch_day.stretch_day,
+        edge.edge_days[width_bucket(contact_day.business_date, edge.edge_days)] as stretch_day,
         sum(contact_day.portal_sessions) as portal_sessions,
         max(contact_day.business_date) as last_session_day
     from contact_day
-    inner join stretch_day on stretch_day.business_date = contact_day.business_date
-    where contact_day.portal_sessions > 0
-    group by contact_day.customer_id, stretch_day.stretch_day
+    cross join edge
+    where contact_day.portal_sessions > 0 and contact_day.business_date >= edge.edge_days[1]
+    group by 1, 2
 ),
 
 visited as (

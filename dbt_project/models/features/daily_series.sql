@@ -123,25 +123,28 @@ series as (
         {%- endif %}
     ) as known
     group by metric, level, entity_id
+),
+
+-- added up rather than joined: the planner cannot know how many days a series has
+stacked as (
+    select metric, level, entity_id, ds, y from observed
+    union all
+    select series.metric, series.level, series.entity_id, day::date, 0
+    from series
+    cross join clock
+    cross join lateral generate_series(
+        series.first_day::timestamp, (clock.clock_day - 1)::timestamp, interval '1 day'
+    ) as day
 )
 
 select
     -- keys
-    series.metric || '/' || series.level || '/' || series.entity_id as series_id,
-    series.metric,
-    series.level,
-    series.entity_id,
-    day::date as ds,
+    metric || '/' || level || '/' || entity_id as series_id,
+    metric,
+    level,
+    entity_id,
+    ds,
     -- facts
-    coalesce(observed.y, 0)::double precision as y
-from series
-cross join clock
-cross join lateral generate_series(
-    series.first_day::timestamp, (clock.clock_day - 1)::timestamp, interval '1 day'
-) as day
-left join observed
-    on
-        observed.metric = series.metric
-        and observed.level = series.level
-        and observed.entity_id = series.entity_id
-        and observed.ds = day::date
+    sum(y)::double precision as y
+from stacked
+group by metric, level, entity_id, ds

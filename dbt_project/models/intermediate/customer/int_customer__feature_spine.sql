@@ -28,7 +28,7 @@ select
         when feature_day.as_of + 90 <= clock.clock_day
             then exists (
                 select
-                from agreement_period as after
+                from {{ ref('int_customer__agreement_period') }} as after
                 where
                     after.customer_id = before.customer_id
                     and after.active_agreements = 0

@@ -44,19 +44,10 @@ agreement_period as (
 
 -- what each customer owed when the first rebuilt day began
 opening as (
-    select
-        customers.customer_id,
-        latest.change_date
-    from (select distinct customer_id from agreement_period) as customers
-    cross join lateral (
-        select receivable_change.change_date
-        from {{ ref('int_financial__receivable_change') }} as receivable_change
-        where
-            receivable_change.customer_id = customers.customer_id
-            and receivable_change.change_date < {{ first_rebuilt_day() }}
-        order by receivable_change.change_date desc
-        limit 1
-    ) as latest
+    select distinct on (customer_id) *
+    from {{ ref('int_financial__receivable_change') }}
+    where change_date < {{ first_rebuilt_day() }}
+    order by customer_id, change_date desc
 ),
 
 receivable as (
@@ -67,12 +58,7 @@ receivable as (
         receivable_change.change_date >= {{ first_rebuilt_day() }}
         and receivable_change.change_date <= clock.clock_day
     union all
-    select receivable_change.*
-    from {{ ref('int_financial__receivable_change') }} as receivable_change
-    inner join opening
-        on
-            opening.customer_id = receivable_change.customer_id
-            and opening.change_date = receivable_change.change_date
+    select * from opening
 ),
 
 -- stretches on which neither agreements nor receivables change: the days of one are then written out at once
