@@ -12,6 +12,7 @@ from warehouse_assets.source.profiles import duck
 from warehouse_assets.source.profiles.batches import is_wrong, typed
 from warehouse_assets.source.profiles.manifest import closest
 from warehouse_assets.source.profiles.mapping import (
+    REFUSALS,
     MappedTable,
     SourceColumn,
     cast_expression,
@@ -215,6 +216,6 @@ def _try(connection: psycopg.Connection, query: sql.Composed) -> tuple[int, str 
             row = connection.execute(query).fetchone()
     except psycopg.errors.QueryCanceled:
         return 0, ""
-    except (psycopg.DataError, psycopg.ProgrammingError) as error:
+    except REFUSALS as error:
         return 0, " ".join((error.diag.message_primary or str(error)).split())
     return int(row[0]) if row else 0, None

@@ -33,6 +33,8 @@ def check_command(name: str, values: Mapping[str, str], settings: Settings, cons
                 connection.execute("set default_transaction_read_only = on")
                 report = check_profile(profile, contract, connection)
     render(report, console)
+    if report.blocks and report.kind == "postgres" and settings.source_url is None:
+        _say(console, "This was the embedded operational database; set WAREHOUSE_SOURCE_URL to check your own.")
     return not report.blocks
 
 
@@ -45,10 +47,12 @@ def new_command(directory: Path, kind: str, console: "Console") -> None:
     from warehouse_assets.source.profiles.skeleton import new_profile
 
     written = new_profile(directory, kind, load_contract())
-    console.print(
+    _say(
+        console,
         f"Written: {len(written)} files in {directory}. Next: fill in at least one <table>.sql, then "
         f"`warehouse profile check {directory}`.",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
     )
+
+
+def _say(console: "Console", text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

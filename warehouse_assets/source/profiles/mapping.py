@@ -14,6 +14,9 @@ from warehouse_assets.source.contract import Column, Table
 from warehouse_assets.source.profiles.manifest import PLACEHOLDER, Manifest
 from warehouse_assets.source.profiles.profile import PostgresProfile, Profile, missing_columns, require_columns
 
+#: What a server says of a statement it understood but will not run; everything else is about the connection.
+REFUSALS = (psycopg.ProgrammingError, psycopg.DataError, psycopg.InternalError, psycopg.NotSupportedError)
+
 _TEXT_WITH_ZONE = r"\d:\d\d(:\d\d(\.\d+)?)?\s*([+-]\d\d(:?\d\d)?|Z|UTC|GMT)\s*$"
 
 
@@ -91,7 +94,7 @@ def describe(connection: psycopg.Connection, profile: PostgresProfile, table: st
         raise UserError(
             f"{profile.where(table)}: {_said(error)} in the source database; correct the SELECT."
         ) from error
-    except (psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError) as error:
+    except REFUSALS as error:
         raise UserError(
             f"{profile.where(table)} is refused by the source database ({_said(error)}); correct it."
         ) from error
