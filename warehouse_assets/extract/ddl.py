@@ -187,7 +187,7 @@ def follow_contract(connection: psycopg.Connection, table: Table) -> bool:
             )
         elif was == wanted:
             continue
-        elif _is_wider(was, wanted):
+        elif is_wider(was, wanted):
             _drop_views(connection, table)
             statement = sql.SQL("alter table {} alter column {} type {}").format(
                 names.raw(table.name), sql.Identifier(column.name), names.type_of(column)
@@ -266,7 +266,8 @@ def _digits(data_type: str) -> tuple[int, int] | None:
     return {"integer": (10, 0), "bigint": (19, 0)}.get(data_type)
 
 
-def _is_wider(was: str, wanted: str) -> bool:
+def is_wider(was: str, wanted: str) -> bool:
+    """Tell whether every value of one type, in PostgreSQL's full names, is a value of the other."""
     if was == "integer" and wanted == "double precision":
         return True
     before, after = _digits(was), _digits(wanted)

@@ -50,7 +50,7 @@ def apply_rules(connection: psycopg.Connection, table: Table, relation: sql.Comp
 
     Rows breaking an error rule leave the relation; rows breaking only warnings get ``_flags``.
     """
-    rules = _conditions(table)
+    rules = conditions(table)
     connection.execute("truncate pg_temp.extract_broken")
     found = connection.execute(
         sql.SQL(
@@ -70,7 +70,7 @@ def apply_rules(connection: psycopg.Connection, table: Table, relation: sql.Comp
     return _set_aside(connection, table, relation) if found else 0
 
 
-def _conditions(table: Table) -> list[Rule]:
+def conditions(table: Table) -> list[Rule]:
     """The rules with a condition; a key must be there whether the contract says so or not."""
     keys = [
         Rule(f"{name}_required", "error", expect=f"{name} is not null")
