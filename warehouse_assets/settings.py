@@ -16,7 +16,7 @@ class Settings:
     """Where things live and how they run.
 
     ``home`` holds everything the product writes outside its databases. Each ``*_url`` is None when the
-    embedded server provides that database.
+    embedded server provides that database; ``port`` pins that server's port, None lets it choose one.
     """
 
     home: Path
@@ -26,6 +26,7 @@ class Settings:
     time_zone: str = "America/Chicago"
     threads: int = 2
     profile: str | None = None
+    port: int | None = None
 
     @classmethod
     def from_env(cls, environ: dict[str, str] | None = None) -> "Settings":
@@ -45,6 +46,9 @@ class Settings:
         threads_text = env.get("WAREHOUSE_THREADS", str(os.cpu_count() or 2))
         if not threads_text.isdigit() or int(threads_text) < 1:
             raise UserError(f"WAREHOUSE_THREADS is {threads_text!r}; use a whole number of 1 or more.")
+        port_text = env.get("WAREHOUSE_PORT", "")
+        if port_text and not (port_text.isdigit() and 1024 <= int(port_text) <= 65535):
+            raise UserError(f"WAREHOUSE_PORT is {port_text!r}; use a port number from 1024 to 65535, or unset it.")
         return cls(
             home=Path(env.get("WAREHOUSE_HOME") or ".warehouse").resolve(),
             warehouse_url=env.get("WAREHOUSE_DATABASE_URL") or None,
@@ -53,4 +57,5 @@ class Settings:
             time_zone=time_zone,
             threads=int(threads_text),
             profile=env.get("WAREHOUSE_PROFILE") or None,
+            port=int(port_text) if port_text else None,
         )

@@ -2,26 +2,12 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-Warehouse = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def run_command(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run ``warehouse`` as a user would, in ``home``."""
-    return subprocess.run(
-        [sys.executable, "-c", "from warehouse_assets.cli import main; main()", *arguments],
-        env={**os.environ, "WAREHOUSE_HOME": str(home), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+from warehouse_command import run_command
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from warehouse_command import run_command
 
-from tests.e2e.conftest import run_command
 from warehouse_assets.database.connections import resolve
 from warehouse_assets.settings import Settings
 

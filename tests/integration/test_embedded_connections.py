@@ -40,10 +40,9 @@ def test_a_server_not_made_yet_is_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("port", ["80", "http", "65536", "-1"])
-def test_port_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: str) -> None:
-    monkeypatch.setenv("WAREHOUSE_PORT", port)
+def test_port_that_is_none(port: str) -> None:
     with pytest.raises(UserError, match=rf"WAREHOUSE_PORT is '{port}'; use a port number"):
-        resolve(Settings(home=tmp_path))
+        Settings.from_env({"WAREHOUSE_PORT": port})
 
 
 def test_passwords_do_not_show(server: EmbeddedServer, databases: Databases) -> None:

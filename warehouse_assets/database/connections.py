@@ -1,6 +1,5 @@
 """The one way to a database: which URLs are in force, and how a connection is opened. No queries belong here."""
 
-import os
 import re
 import time
 from dataclasses import dataclass, field
@@ -17,8 +16,11 @@ MINIMUM_VERSION = 15
 _PATIENCE_SECONDS = 60.0
 _BROKEN_SECONDS = 5.0
 _BROKEN = "server closed the connection unexpectedly"  # what a client meets while the server restarts after a crash
-_STARTING = ("the database system is starting up", "the database system is in recovery mode",
-             "the database system is not yet accepting connections")
+_STARTING = (
+    "the database system is starting up",
+    "the database system is in recovery mode",
+    "the database system is not yet accepting connections",
+)
 
 
 @dataclass(frozen=True)
@@ -32,15 +34,8 @@ class Databases:
 
 
 def embedded_server(settings: Settings) -> EmbeddedServer:
-    """Return the embedded server of this home (not started).
-
-    Raises:
-        UserError: WAREHOUSE_PORT is no port number.
-    """
-    text = os.environ.get("WAREHOUSE_PORT", "")
-    if text and not (text.isdigit() and 1024 <= int(text) <= 65535):
-        raise UserError(f"WAREHOUSE_PORT is {text!r}; use a port number from 1024 to 65535, or unset it.")
-    return EmbeddedServer(settings.home, port=int(text) if text else None)
+    """Return the embedded server of this home (not started)."""
+    return EmbeddedServer(settings.home, port=settings.port)
 
 
 def needs_embedded(settings: Settings) -> bool:

@@ -79,6 +79,7 @@ FIXED_SETTINGS = {
     "random_page_cost": "1.1",
     "effective_io_concurrency": "64",
     # housekeeping
+    "client_connection_check_interval": "5s",  # the query of a killed client ends, and its locks with it
     "autovacuum_max_workers": "2",
     "autovacuum_naptime": "30s",
     # times
@@ -130,7 +131,10 @@ def _size_of(path: str) -> int:
 def configuration(*, data: Path, log: Path, hba: Path, port: int, cluster_name: str) -> str:
     """Return the text of postgresql.conf for the embedded server on this machine."""
     settings = FIXED_SETTINGS | server_settings(
-        machine_memory(), os.cpu_count() or 1, free_space(data), _size_of("/dev/shm")  # noqa: S108  the mount, no temp file
+        machine_memory(),
+        os.cpu_count() or 1,
+        free_space(data),
+        _size_of("/dev/shm"),  # noqa: S108  the mount, no temp file
     )
     settings |= {
         "port": str(port),

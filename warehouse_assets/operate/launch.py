@@ -40,7 +40,9 @@ def failure_sentence(event: "DagsterEvent") -> str:
     if error is None:
         return f"{event.step_key} failed; the run's log in the UI says more."
     message = error.message.strip()
-    if error.cls_name == "DagsterDbtCliRuntimeError":
+    if error.cls_name == "DagsterAssetCheckFailedError":
+        message = "a blocking check failed; what reads this was not run"
+    elif error.cls_name == "DagsterDbtCliRuntimeError":
         _, _, said = message.partition("Errors parsed from dbt logs:")
         message = " ".join((said or message).split())
     else:
@@ -124,7 +126,7 @@ def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on
                 elif check.severity.value == "WARN":
                     outcome.checks_warned.append(name)
                 else:
-                    outcome.checks_failed.append(name)
+                    outcome.checks_failed.append(f"{name}: {check.description}" if check.description else name)
             elif event.is_step_failure:
                 outcome.failures.append(failure_sentence(event))
     return outcome
