@@ -121,9 +121,8 @@ def main() -> None:
     made, seconds = prophet_loop(part, origins)
     scaled = seconds * len(names) / len(some)
     print(f"Prophet, {len(some)} series at {len(origins)} origins: {seconds:.1f} s; for {len(names)}: {scaled:.1f} s")
-    print(
-        f"  {accuracy(made, part, future)} (ours on these: {accuracy(daily.forecasts, part, future[future['unique_id'].isin(some)])})"
-    )
+    ours = accuracy(daily.forecasts, part, future[future["unique_id"].isin(some)])
+    print(f"  {accuracy(made, part, future)} (ours on these: {ours})")
     print(f"ratio: {scaled / daily.seconds:.1f}")
 
 
