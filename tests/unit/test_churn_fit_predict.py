@@ -75,6 +75,8 @@ ODD_COLUMNS = {
     "booleans with nulls": (lambda n: [True, None] * (n // 2), lambda n: [False, None] * (n // 2)),
     "decimals": (lambda n: [decimal.Decimal("1.5"), None] * (n // 2), lambda n: [decimal.Decimal(2)] * n),
     "dates as text": (lambda n: ["2024-01-31", None] * (n // 2), lambda n: ["2025-02-28", "never"] * (n // 2)),
+    "dates as numbers": (lambda n: [20170331, 20161201.0, None, 0] * (n // 4), lambda n: [20180101, -1] * (n // 2)),
+    "dates written as numbers": (lambda n: [20170331, 20161201] * (n // 2), lambda n: [20180101, 99] * (n // 2)),
     "dates": (lambda n: [datetime.date(2024, 1, 1 + i % 28) for i in range(n)], lambda n: [None] * n),
     "times": (lambda n: pd.date_range("2024-01-01", periods=n, freq="h", tz="America/Chicago"), lambda n: [pd.NaT] * n),
     "times beyond nanoseconds": (lambda n: ["9999-12-31", "1000-01-01"] * (n // 2), lambda n: ["0001-01-01"] * n),
@@ -103,6 +105,22 @@ def test_a_column_of_ids_changes_nothing() -> None:
     plain = fit_predict(frame[:200], label[:200], frame[200:])
     with_ids = frame.assign(account=[f"A-{number:05d}" for number in range(ROWS)], CustomerId=range(ROWS))
     np.testing.assert_array_equal(fit_predict(with_ids[:200], label[:200], with_ids[200:]), plain)
+
+
+def test_days_between_dates_are_seen() -> None:
+    rng = np.random.default_rng(5)
+    paid, days = rng.integers(0, 700, 900), rng.integers(0, 60, 900)
+    start = pd.Timestamp("2015-01-01")
+    expires = start + pd.to_timedelta(paid + days, "D")
+    frame = pd.DataFrame(
+        {
+            "paid": (start + pd.to_timedelta(paid, "D")).strftime("%Y%m%d").astype(int),
+            "expires": expires.strftime("%Y-%m-%d"),
+        }
+    )
+    label = pd.Series(rng.random(900) < np.where(days < 20, 0.8, 0.1))
+    found = fit_predict(frame[:600], label[:600], frame[600:])
+    assert auc(label[600:], found) > 0.8
 
 
 def test_column_and_row_order_and_index_do_not_matter() -> None:

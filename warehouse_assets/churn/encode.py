@@ -9,10 +9,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from warehouse_assets.churn.cells import (
+    Kind,
+    are_calendar_numbers,
+    as_days,
+    as_numbers,
+    as_text,
+    is_time,
+    kind_of_text,
+)
 from warehouse_assets.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,20 +30,17 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-Kind = Literal["number", "category", "datetime", "ignored"]
-
 # Categories up to this many are handed to LightGBM as they are and one-hot encoded for the linear learner; above it
 # a column becomes its target mean and its frequency (one-hot columns of a few rows each only add noise).
 NATIVE_CATEGORIES = 24
 # A text column of which this share of values is distinct names the row, not the customer's kind: it is left out.
 IDENTIFIER_RATIO = 0.9
-PARSEABLE_RATIO = 0.95
-LARGEST = 1e100
+# Of so many date columns the differences are taken, two by two.
+DATES_COMPARED = 6
 QUANTILES = np.linspace(0.0, 1.0, 21)
 HINGES = (0.25, 0.5, 0.75)
 TARGET_MEAN_PRIOR_ROWS = 20.0
 _IDENTIFIER_NAME = re.compile(r"(^|[\s_.-])(id|uuid|guid|key|no|nr|row|index)$|(Id|ID|UUID|Number|NUM|num|id)$")
-_DATE_TEXT = re.compile(r"^\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}/\d{1,2}/\d{4})([T ]\d{1,2}:\d{2}.*)?\s*$")
 
 
 @dataclass(frozen=True)
@@ -102,8 +108,8 @@ def read_column(column: Column, series: pd.Series) -> Any:
     the range seen in training.
     """
     if column.kind == "category":
-        return _as_text(series)
-    values = _as_days(series) if column.kind == "datetime" else _as_numbers(series)
+        return as_text(series)
+    values = as_days(series) if column.kind == "datetime" else as_numbers(series)
     if column.quantiles:
         margin = (column.high - column.low) * 0.05 + 1.0
         values = np.where(np.isposinf(values), column.high + margin, values)
@@ -188,6 +194,11 @@ def tree_design(columns: tuple[Column, ...], cells: dict[str, Any]) -> Design:
             filled = values != np.asarray(None)
             categorical.append(len(parts))
             add(np.where(filled, codes, np.nan), column.name, column)
+    # How long before the end of a membership the last payment came is told by no date alone.
+    dates = [column for column in columns if column.kind == "datetime"][:DATES_COMPARED]
+    for index, later in enumerate(dates):
+        for earlier in dates[:index]:
+            add(cells[later.name] - cells[earlier.name], f"{later.name} minus {earlier.name}", later)
     rows = len(next(iter(cells.values()))) if cells else 0
     matrix = np.column_stack(parts) if parts else np.empty((rows, 0))
     return Design(matrix, names, source, categorical)
@@ -264,15 +275,17 @@ def _learn_column(name: str, series: pd.Series) -> Column:
     filled = series.dropna()
     if filled.empty:
         return Column(name, "ignored", dtype, "every value is missing")
-    is_text = not (types.is_numeric_dtype(series) or types.is_bool_dtype(series) or _is_time(series))
+    is_text = not (types.is_numeric_dtype(series) or types.is_bool_dtype(series) or is_time(series))
     if is_text and not isinstance(series.dtype, types.CategoricalDtype):
-        kind = _kind_of_text(filled)
+        kind = kind_of_text(filled)
     elif isinstance(series.dtype, types.CategoricalDtype):
         kind = "category"
     else:
         kind = "datetime" if types.is_datetime64_any_dtype(series) else "number"
     if kind == "category":
         return _learn_category(Column(name, kind, dtype), series)
+    if kind == "number" and are_calendar_numbers(filled):
+        kind = "datetime"
     column = Column(name, kind, dtype)
     values = read_column(column, series)
     finite = values[np.isfinite(values)]
@@ -299,7 +312,7 @@ def _learn_column(name: str, series: pd.Series) -> Column:
 
 
 def _learn_category(column: Column, series: pd.Series) -> Column:
-    texts = [text for text in _as_text(series) if text is not None]
+    texts = [text for text in as_text(series) if text is not None]
     counts = Counter(texts)
     rows = len(series)
     has_missing = len(texts) < rows
@@ -318,76 +331,3 @@ def _learn_category(column: Column, series: pd.Series) -> Column:
         categories=tuple(text for text, _ in kept),
         shares=tuple(count / rows for _, count in kept),
     )
-
-
-def _is_time(series: pd.Series) -> bool:
-    from pandas.api import types
-
-    return types.is_datetime64_any_dtype(series) or types.is_timedelta64_dtype(series)
-
-
-def _kind_of_text(filled: pd.Series) -> Kind:
-    import datetime
-
-    sample = filled.iloc[:: max(1, len(filled) // 5000)]
-    values = list(sample)
-    if all(isinstance(value, bool | np.bool_) for value in values):
-        return "number"
-    if all(isinstance(value, datetime.date) for value in values):
-        return "datetime"
-    readable = np.isfinite(_as_numbers(sample)).mean()
-    if readable >= PARSEABLE_RATIO:
-        return "number"
-    texts = [str(value) for value in values]
-    if sum(1 for text in texts if _DATE_TEXT.match(text)) >= PARSEABLE_RATIO * len(texts):
-        return "datetime"
-    return "category"
-
-
-def _as_numbers(series: pd.Series) -> Floats:
-    import pandas as pd
-    from pandas.api import types
-
-    if types.is_timedelta64_dtype(series):
-        return np.asarray(series.dt.total_seconds(), dtype=np.float64) / np.float64(86_400)
-    if types.is_complex_dtype(series):
-        return np.asarray(np.real(series.to_numpy()), dtype=np.float64)
-    if _is_time(series):
-        return _as_days(series)
-    if isinstance(series.dtype, types.CategoricalDtype):
-        series = series.astype(object)
-    values = pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    # Beyond this the square overflows; no quantity of a business is that large.
-    return np.where(np.abs(values) > LARGEST, np.copysign(np.inf, values), values)
-
-
-def _as_days(series: pd.Series) -> Floats:
-    import pandas as pd
-
-    times = pd.to_datetime(series, errors="coerce", utc=True, format=None if _is_time(series) else "mixed")
-    # Whole seconds, since years beyond 1678-2262 do not fit into nanoseconds.
-    seconds = times.astype("datetime64[s, UTC]")
-    return np.where(seconds.isna(), np.nan, seconds.astype("int64").to_numpy(dtype=np.float64) / 86_400.0)
-
-
-def _as_text(series: pd.Series) -> NDArray[np.object_]:
-    import pandas as pd
-
-    plain = series.astype(object)
-    if not all(map(_is_hashable, plain)):
-        plain = plain.map(str, na_action="ignore")
-    codes, distinct = pd.factorize(plain)
-    texts = np.asarray([text_of(value) for value in distinct] + [None], dtype=object)
-    return texts[codes]
-
-
-def _is_hashable(value: Any) -> bool:
-    return not isinstance(value, list | dict | set | np.ndarray)
-
-
-def text_of(value: Any) -> str:
-    """A category as text: 3 and 3.0 read the same."""
-    # 3.0 and 3 are one category: a column of whole numbers turns to floats as soon as one value is missing.
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()

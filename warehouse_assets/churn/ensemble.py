@@ -13,7 +13,7 @@ import numpy as np
 
 from warehouse_assets.churn import encode
 from warehouse_assets.churn.calibrate import Calibration, expit, fit_calibration, log_losses, logit
-from warehouse_assets.churn.learners import LinearModel, TreeFit, TreeModel, fit_linear_path, fit_trees
+from warehouse_assets.churn.learners import MAX_ROUNDS, LinearModel, TreeFit, TreeModel, fit_linear_path, fit_trees
 from warehouse_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 PENALTIES = (3000.0, 600.0, 120.0, 24.0, 5.0, 1.0)
 LINEAR_ROWS = 30_000
 HINGE_COLUMNS = 45
+# From so many cells on, three folds, two recipes and a limit on the rounds keep a table of 100,000 rows and 100
+# columns to about a minute or two; with so much data little is lost.
+LARGE_CELLS = 2_000_000
+LARGE_ROUNDS = 300
 
 
 @dataclass(frozen=True)
@@ -190,8 +194,13 @@ def _designs(columns: tuple[encode.Column, ...], cells: dict[str, Any], with_hin
     )
 
 
-def recipes(rows: int, minority: int, seed: int) -> tuple[dict[str, Any], ...]:
-    """The LightGBM settings for a table of ``rows`` rows, ``minority`` of them in the rarer class."""
+def recipes(rows: int, minority: int, seed: int, is_large: bool = False) -> tuple[dict[str, Any], ...]:
+    """The LightGBM settings for a table of ``rows`` rows, ``minority`` of them in the rarer class.
+
+    Deep trees for interactions, small regularised ones for tables of few cases, and trees of four leaves, which come
+    close to an additive model; the blend decides. A table of fewer than 300 rows does without the first, a large one
+    without the second.
+    """
     slow, fast = (0.05, 0.1) if rows <= 8_000 else (0.1, 0.15)
     common = {
         "bagging_freq": 1,
@@ -220,6 +229,8 @@ def recipes(rows: int, minority: int, seed: int) -> tuple[dict[str, Any], ...]:
         "min_data_in_leaf": int(np.clip(rows / 100, 5, 20)),
     }
     regular = ({**strict, "learning_rate": slow, "num_leaves": 12}, {**strict, "learning_rate": fast, "num_leaves": 4})
+    if is_large:
+        return (deep, regular[1])
     return (deep, *regular) if rows >= 300 else regular
 
 
@@ -238,15 +249,18 @@ def fit(
     rate = float(label.mean())
     base = float(logit(np.asarray(rate)))
     with_hinges = sum(column.kind != "ignored" for column in columns) <= HINGE_COLUMNS
-    plan = _plan_folds(label, groups, seed)
+    is_large = frame.shape[0] * frame.shape[1] > LARGE_CELLS
+    plan = _plan_folds(label, groups, seed, 3 if is_large else 5)
     if not plan or all(column.kind == "ignored" for column in columns):
         return Ensemble(columns, (), Choice((), 0.0, (0.0, 1.0)), Calibration(), rate, with_hinges)
     threads = Settings.from_env().threads
     designs = _designs(columns, encode.read_frame(columns, frame), with_hinges)
-    settings = recipes(len(label), int(min(label.sum(), len(label) - label.sum())), seed)
+    settings = recipes(len(label), int(min(label.sum(), len(label) - label.sum())), seed, is_large)
     rounds = choice.rounds if choice else (None,) * len(settings)
     penalties = PENALTIES if choice is None else [p for p in PENALTIES if p >= choice.penalty]
     names = [*designs.tree.names, *designs.codes]
+
+    limit = LARGE_ROUNDS if is_large else MAX_ROUNDS
 
     def fit_fold(number: int) -> _FoldFit:
         train, held = plan[number]
@@ -260,7 +274,9 @@ def fit(
         trees = [
             None
             if choice and not choice.weights[index]
-            else fit_trees((tree_train, y), validation, len(names), designs.tree.categorical, setting, rounds[index])
+            else fit_trees(
+                (tree_train, y), validation, len(names), designs.tree.categorical, setting, limit, rounds[index]
+            )
             for index, setting in enumerate(settings)
         ]
         sample = _sample(len(train), LINEAR_ROWS, seed)
@@ -325,14 +341,14 @@ def blend_weights(scores: Floats, label: Floats, step: float = 0.1) -> Floats:
     return np.asarray(grid[int(np.argmin(losses))])
 
 
-def _plan_folds(label: Floats, groups: Any, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def _plan_folds(label: Floats, groups: Any, seed: int, most: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Training and held-out rows of each fold; classes, and whole groups by whether they have a case, spread evenly."""
     minority = int(min(label.sum(), len(label) - label.sum()))
     if minority < 2:
         return []
     codes = np.arange(len(label)) if groups is None else np.unique(groups, return_inverse=True)[1]
     cases = np.bincount(codes, weights=label) > 0
-    splits = min(5, minority)
+    splits = min(most, minority)
     repeats = 3 if len(label) < 500 else 2 if len(label) < 1500 else 1
     plan = []
     for repeat in range(repeats):

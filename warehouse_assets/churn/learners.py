@@ -103,11 +103,13 @@ def fit_trees(
     width: int,
     categorical: Sequence[int],
     parameters: dict[str, Any],
+    most_rounds: int = MAX_ROUNDS,
     rounds: int | None = None,
 ) -> TreeFit:
     """Boost on ``train`` (matrix of ``width`` columns, 0/1 label).
 
-    With ``rounds`` for so many rounds; without, until the log loss on ``validation`` improves no more.
+    With ``rounds`` for so many rounds; without, until the log loss on ``validation`` improves no more, or for
+    ``most_rounds``.
     """
     import lightgbm
 
@@ -125,7 +127,7 @@ def fit_trees(
     booster = lightgbm.train(
         options,
         data,
-        num_boost_round=MAX_ROUNDS,
+        num_boost_round=most_rounds,
         valid_sets=[lightgbm.Dataset(validation[0], validation[1], reference=data)],
         valid_names=["held"],
         callbacks=[

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from warehouse_assets.churn import encode, ensemble
+from warehouse_assets.churn import ensemble
+from warehouse_assets.churn.cells import text_of
 from warehouse_assets.errors import UserError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def read_label(label: Any, rows: int) -> tuple[Floats, NDArray[np.bool_]]:
 
 
 def _means_left(value: Any) -> bool:
-    words = encode.text_of(value).lower().split()
+    words = text_of(value).lower().split()
     return bool(words) and words[0] in POSITIVE_WORDS
 
 
