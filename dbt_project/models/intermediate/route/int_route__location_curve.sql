@@ -43,9 +43,10 @@ cells as (
             end
         )
     from cells
-    cross join lateral (
-        select (cells.x & cells.side) > 0 as is_right, (cells.y & cells.side) = 0 as is_lower
-    ) as quadrant
+    cross join
+        lateral (
+            select (cells.x & cells.side) > 0 as is_right, (cells.y & cells.side) = 0 as is_lower
+        ) as quadrant
     where cells.side > 0
 
 )

@@ -225,12 +225,12 @@ shared as (
     select
         weighted.*,
         case
-            when weighted.lifts_of_day > 0 then (weighted.lifts_so_far - weighted.lifts) / weighted.lifts_of_day
+            when weighted.lifts_of_day > 0 then (weighted.lifts_so_far - weighted.lifts)::numeric / weighted.lifts_of_day
             when weighted.hour_at > daily_money.noon_at then 1
             else 0
         end as ratio_before,
         case
-            when weighted.lifts_of_day > 0 then weighted.lifts_so_far / weighted.lifts_of_day
+            when weighted.lifts_of_day > 0 then weighted.lifts_so_far::numeric / weighted.lifts_of_day
             when weighted.hour_at >= daily_money.noon_at then 1
             else 0
         end as ratio_after,

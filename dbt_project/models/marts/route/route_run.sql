@@ -64,9 +64,10 @@ answers as (
         count(*) as answers,
         sum((surveys.score - 1) / 4 * 100) as satisfaction_pct
     from {{ ref('stg_crm__surveys') }} as surveys
-    cross join generate_series(
-        surveys.responded_date - interval '7 days', surveys.responded_date, interval '1 day'
-    ) as served (service_date)
+    cross join
+        generate_series(
+            surveys.responded_date - interval '7 days', surveys.responded_date, interval '1 day'
+        ) as served (service_date)
     where
         surveys.survey_type = 'csat'
         and surveys.score is not null
@@ -147,7 +148,7 @@ joined as (
         visited.minutes_at_stops::numeric(10, 2) as minutes_at_stops,
         visited.arrival_delay_minutes::numeric(10, 2) as arrival_delay_minutes,
         -- orders can be compared when the place of every stop reached is known
-        case when orders.located_stops = orders.reached_stops then visited.driven_order_miles::numeric(10, 3) end
+        case when orders.located_stops = orders.reached_stops then round(visited.driven_order_miles::numeric, 3) end
             as driven_order_miles,
         case when orders.located_stops = orders.reached_stops then orders.planned_order_miles end as planned_order_miles,
         case when orders.located_stops = orders.reached_stops then orders.curve_order_miles end as curve_order_miles,
@@ -180,9 +181,9 @@ measured as (
                 then greatest(actual_minutes - planned_minutes - coalesce(traffic_delay_minutes, 0), 0)
             else 0
         end as weather_effect_minutes,
+        -- the ratio is to all that was driven, the ways to disposal sites included
         driven_order_miles - least(driven_order_miles, planned_order_miles, curve_order_miles)
             as optimization_saving_miles,
-        -- of all that was driven, the ways to disposal sites included
         {{ safe_ratio(
             'driven_order_miles - least(driven_order_miles, planned_order_miles, curve_order_miles)',
             'greatest(actual_miles, driven_order_miles)'
@@ -205,8 +206,10 @@ scored as (
             when planned_minutes > 0 and actual_minutes is not null
                 then 100 * (1 - least(greatest(actual_minutes / planned_minutes - 1, 0) / 0.50, 1))
         end as punctuality_score,
-        case when actual_miles > 0 and planned_miles is not null then 100 * least(planned_miles / actual_miles, 1) end as distance_score,
-        case when planned_tons > 0 and tons is not null then 100 * least(tons / planned_tons, 1) end as load_score
+        case when actual_miles > 0 and planned_miles is not null then 100 * least(planned_miles / actual_miles, 1) end
+            as distance_score,
+        case when planned_tons > 0 and tons is not null then 100 * least(tons / planned_tons, 1) end
+            as load_score
     from measured
 
 )
@@ -278,10 +281,10 @@ select
     survey_answers,
     satisfaction_pct,
     -- what a better order saves
-    driven_order_miles,
-    planned_order_miles,
-    curve_order_miles,
-    optimization_saving_miles,
+    driven_order_miles::numeric(10, 3) as driven_order_miles,
+    planned_order_miles::numeric(10, 3) as planned_order_miles,
+    curve_order_miles::numeric(10, 3) as curve_order_miles,
+    optimization_saving_miles::numeric(10, 3) as optimization_saving_miles,
     (100 * {{ safe_ratio('optimization_saving_miles', 'driven_order_miles') }})::numeric(5, 2) as optimization_saving_pct,
     (saving_of_way_ratio * (actual_minutes - coalesce(minutes_at_stops, 0)))::numeric(10, 2) as optimization_saving_minutes,
     (saving_of_way_ratio * fuel_gallons)::numeric(10, 3) as optimization_saving_gallons,

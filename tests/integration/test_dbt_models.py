@@ -1,0 +1,177 @@
+"""The dbt project as a whole: its own tests pass, its sources are named in full, its geometry and sums are right."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dbt_company import DbtCompany
+
+from warehouse_assets.source.contract import load_contract
+from warehouse_assets.transform.plan import models_of, source_table
+
+pytest_plugins = ["dbt_company"]
+
+EARTH_MILES = 3958.8
+
+
+@pytest.fixture(scope="module")
+def manifest(company: DbtCompany) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((company.folder / "manifest.json").read_text())
+    return content
+
+
+def test_unit_tests_of_the_models_pass(company: DbtCompany) -> None:
+    assert set(company.dbt("test", "--select", "test_type:unit")) >= {"a_run_is_scored_by_what_is_known_of_it"}
+
+
+def test_data_tests_pass_on_the_simulated_company(company: DbtCompany) -> None:
+    assert len(company.dbt("test", "--select", "test_type:data")) > 60
+
+
+def test_every_table_of_the_contract_has_a_staging_view(manifest: dict[str, Any]) -> None:
+    staged = {name for name in models_of(manifest) if name.startswith("stg_")}
+    wanted = {f"stg_{table.system}__{table.name}" for table in load_contract()}
+    assert staged >= wanted
+
+
+def test_every_column_of_every_model_is_described(company: DbtCompany, manifest: dict[str, Any]) -> None:
+    columns = company.query(
+        "select table_schema || '.' || table_name, column_name from information_schema.columns "
+        "where table_schema in ('staging', 'intermediate', 'features', 'marts')"
+    )
+    described = {
+        (f"{node['schema']}.{node['alias']}", column)
+        for node in models_of(manifest).values()
+        for column, entry in node["columns"].items()
+        if entry["description"]
+    }
+    tables = {table for table, _ in described}
+    assert sorted({(table, column) for table, column in columns if table in tables} - described) == []
+    assert tables >= {f"{node['schema']}.{node['alias']}" for node in models_of(manifest).values()}
+
+
+def test_models_name_every_raw_table_they_are_made_from(manifest: dict[str, Any]) -> None:
+    """A table left out of `sources` would change without the model being rebuilt.
+
+    Tables without a business date touch no days; a model by days may leave them out.
+    """
+    undated = {table.name for table in load_contract() if table.business_date is None}
+    parents: dict[str, list[str]] = manifest["parent_map"]
+
+    def above(unique_id: str) -> set[str]:
+        if unique_id.startswith("source."):
+            return {source_table(manifest["sources"][unique_id])}
+        return set().union(*(above(parent) for parent in parents.get(unique_id, ())))
+
+    missing = {}
+    for name, node in models_of(manifest).items():
+        named = set(node["config"].get("sources") or ())
+        # a model's own day tables, such as intermediate.int_x, stand for what they are made from
+        stood_for = {
+            table
+            for source in named
+            if (upstream := models_of(manifest).get(source.rpartition(".")[2])) is not None
+            for table in above(upstream["unique_id"])
+        }
+        if node["config"]["materialized"] in ("business_days", "tracked_table"):
+            left_out = above(node["unique_id"]) - named - stood_for
+            if node["config"]["materialized"] == "business_days":
+                left_out -= undated
+            if left_out:
+                missing[name] = sorted(left_out)
+    assert missing == {}
+
+
+def test_names_stay_under_45_characters(manifest: dict[str, Any]) -> None:
+    assert [name for name in models_of(manifest) if len(name) > 45] == []
+
+
+def _miles(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Spherical law of cosines: another formula than the one of the models."""
+    a, b = (tuple(math.radians(degrees) for degrees in place) for place in (one, other))
+    cosine = math.sin(a[0]) * math.sin(b[0]) + math.cos(a[0]) * math.cos(b[0]) * math.cos(a[1] - b[1])
+    return EARTH_MILES * math.acos(min(1.0, cosine))
+
+
+def test_distances_of_a_run_are_those_of_its_stops_on_the_map(company: DbtCompany) -> None:
+    """Driven and planned round trip of the longest runs, walked in Python from the raw coordinates."""
+    runs = company.query(
+        """
+        select run.route_run_id, run.service_date, run.driven_order_miles, run.planned_order_miles,
+            depot.latitude, depot.longitude
+        from marts.route_run as run
+        inner join raw.depots as depot on depot.depot_id = run.depot_id
+        where run.driven_order_miles is not null and depot.latitude is not null
+        order by run.driven_order_miles desc
+        limit 20
+        """
+    )
+    assert len(runs) == 20
+    for run, day, driven, planned, *depot in runs:
+        for order, expected in (("actual_sequence, arrived_at", driven), ("planned_sequence", planned)):
+            stops = company.query(
+                f"""
+                select place.latitude, place.longitude
+                from raw.route_stops as stop
+                inner join raw.service_locations as place using (service_location_id)
+                where route_run_id = %s and service_date = %s and stop._deleted_at is null and place._deleted_at is null
+                    and (actual_sequence is not null or arrived_at is not null)
+                order by {order}, route_stop_id
+                """,  # noqa: S608  two constants
+                run,
+                day,
+            )
+            way = [tuple(depot), *stops, tuple(depot)]
+            walked = sum(_miles(one, other) for one, other in zip(way, way[1:], strict=False))
+            assert float(expected) == pytest.approx(walked, abs=0.02), (run, order)
+
+
+def test_the_space_filling_curve_visits_a_grid_without_jumps(company: DbtCompany) -> None:
+    """Hilbert's curve passes from every cell to one beside it: places sorted along it are a walk without leaps."""
+    side = 360 / 2**22
+    compiled = next((company.folder / "compiled").rglob("int_route__location_curve.sql")).read_text()
+    grid = (
+        "(select x || '/' || y as service_location_id, null::text as customer_id, null::text as depot_id, "
+        f"null::text as region, 30 + (y + 0.5) * {side} / 2 as latitude, -97 + (x + 0.5) * {side} as longitude "
+        "from generate_series(0, 15) as x, generate_series(0, 15) as y)"
+    )
+    from_staging = '"dbt_warehouse"."staging"."stg_crm__service_locations"'
+    assert from_staging in compiled
+    rows = company.query(
+        "select split_part(service_location_id, '/', 1)::int, split_part(service_location_id, '/', 2)::int, curve_position "
+        f"from ({compiled.replace(from_staging, grid + ' as locations')}) as curve order by curve_position"  # noqa: S608
+    )
+    assert len({position for _, _, position in rows}) == 256
+    steps = [
+        (abs(one[0] - other[0]) + abs(one[1] - other[1]), other[2] - one[2])
+        for one, other in zip(rows, rows[1:], strict=False)
+    ]
+    assert all(far == 1 for far, ahead in steps if ahead == 1)
+    assert sum(ahead == 1 for _, ahead in steps) > 200
+
+
+def test_stops_after_midnight_count_on_their_day(company: DbtCompany) -> None:
+    """Regression guard: hours never leave the business day, whatever the times of the rows say."""
+    outside = company.query(
+        "select count(*) from marts.operational_hourly "
+        "where (hour_at at time zone 'America/Chicago')::date <> operating_date"
+    )
+    assert outside == [(0,)]
+
+
+def test_staging_leaves_out_what_the_source_deleted(company: DbtCompany) -> None:
+    (victim,) = company.query("select min(service_ticket_id) from staging.stg_crm__service_tickets")[0]
+    company.source("delete from service_tickets where service_ticket_id = %s", victim)
+    company.extract()
+    assert company.query("select 1 from staging.stg_crm__service_tickets where service_ticket_id = %s", victim) == []
+    assert company.query("select _deleted_at is not null from raw.service_tickets where service_ticket_id = %s", victim) == [
+        (True,)
+    ]
+
+
+def test_the_password_is_in_no_file_of_dbt(company: DbtCompany) -> None:
+    password = company.warehouse.split(":")[2].split("@")[0]
+    holders = [path for path in Path(company.folder).rglob("*") if path.is_file() and password.encode() in path.read_bytes()]
+    assert holders == []
