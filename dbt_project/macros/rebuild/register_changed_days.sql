@@ -210,7 +210,7 @@
         'invoices': [1, 365],
         'payments': [1, 365],
         'intermediate.int_financial__receivable_change': [1, 1],
-        'intermediate.int_customer__agreement_period': [-90, 367],
+        'intermediate.int_customer__agreement_period': [0, 367],
         'intermediate.int_customer__history': [1, 180],
         'intermediate.int_data_clock': [0, 0],
     } -%}
@@ -257,6 +257,16 @@
                 inner join reach on reach.source_table = dirty.source_table
                 where
                     candidate.as_of between dirty.business_date + reach.days_from and dirty.business_date + reach.days_to
+            )
+            or (
+                candidate.as_of + 90 <= {{ data_clock() }}
+                and exists (
+                    select
+                    from dirty
+                    where
+                        dirty.source_table = 'intermediate.int_customer__agreement_period'
+                        and candidate.as_of between dirty.business_date - 90 and dirty.business_date - 1
+                )
             )
         {%- endset -%}
         {{ register_changed_days(this.schema ~ '.' ~ this.identifier, days) }}

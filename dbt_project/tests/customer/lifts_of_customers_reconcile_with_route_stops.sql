@@ -1,11 +1,15 @@
--- Days on which the lifts and missed pickups of all customers are not those of their route stops.
-with stop_day as (
+-- Days of the last 90 on which the lifts and missed pickups of all customers are not those of their route stops.
+with clock as (
+    select clock_day from {{ ref('int_data_clock') }}
+),
+
+stop_day as (
     select
         service_date,
         count(*) filter (where status = 'completed') as lifts,
         count(*) filter (where status = 'missed') as missed_pickups
     from {{ ref('stg_operations__route_stops') }}
-    where customer_id is not null
+    where customer_id is not null and service_date > (select clock_day - 90 from clock)
     group by service_date
 ),
 
@@ -15,6 +19,7 @@ customer_day as (
         sum(lifts) as lifts,
         sum(missed_pickups) as missed_pickups
     from {{ ref('int_customer__service_day') }}
+    where service_date > (select clock_day - 90 from clock)
     group by service_date
 )
 

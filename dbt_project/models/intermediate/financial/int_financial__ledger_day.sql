@@ -4,11 +4,11 @@
         materialized='business_days',
         day='entry_date',
         sources=['invoices', 'invoice_lines', 'payments', 'expenses'],
-        reach={'expenses': [-31, 0]},
         running=true,
     )
 }}
--- An expense is dated by the day it was booked, its payment comes later, or up to a month before: hence running and reach.
+-- An expense is dated by the day it was booked and paid on a later one, hence running; one paid before counts as paid on
+-- the day it was booked.
 with invoices as (
     select * from {{ ref('stg_billing__invoices') }} where {{ in_rebuilt_days('invoice_date') }}
 ),
@@ -22,7 +22,15 @@ payments as (
 ),
 
 expenses as (
-    select * from {{ ref('stg_billing__expenses') }}
+    select
+        expense_id,
+        depot_id,
+        expense_kind,
+        amount_usd,
+        expense_date,
+        paid_date is not null as is_paid,
+        greatest(paid_date, expense_date) as paid_date
+    from {{ ref('stg_billing__expenses') }}
     where {{ in_rebuilt_days('expense_date') }} or {{ in_rebuilt_days('paid_date') }}
 ),
 
@@ -104,7 +112,7 @@ posting as (
         entry.sign * expenses.amount_usd
     from expenses
     cross join (values ('payable', 1), ('cash', -1)) as entry (account, sign)
-    where expenses.paid_date is not null
+    where expenses.is_paid
 )
 
 select

@@ -10,18 +10,39 @@
         pre_hook=["{{ register_days_from_first() }}", "set local enable_nestloop = off"],
     )
 }}
-with invoices as (
+with all_payments as (
+    select * from {{ ref('stg_billing__payments') }}
+),
+
+paid as (
     select
         invoice_id,
-        customer_id,
-        invoice_date,
-        greatest(coalesce(due_date, invoice_date + 30), invoice_date) as due_date,
-        total_usd
-    from {{ ref('stg_billing__invoices') }}
+        sum(amount_usd) as amount_usd,
+        max(payment_date) as last_payment_date
+    from all_payments
+    group by invoice_id
+),
+
+-- invoices that nothing happens to any more from the first rebuilt day on are left alone
+invoices as (
+    select
+        invoices.invoice_id,
+        invoices.customer_id,
+        invoices.invoice_date,
+        greatest(coalesce(invoices.due_date, invoices.invoice_date + 30), invoices.invoice_date) as due_date,
+        invoices.total_usd
+    from {{ ref('stg_billing__invoices') }} as invoices
+    left join paid on paid.invoice_id = invoices.invoice_id
+    where
+        {{ in_rebuilt_days('invoices.invoice_date') }}
+        or {{ in_rebuilt_days('coalesce(invoices.due_date, invoices.invoice_date + 30) + 91') }}
+        or {{ in_rebuilt_days('paid.last_payment_date') }}
+        or paid.amount_usd is distinct from invoices.total_usd
 ),
 
 payments as (
-    select * from {{ ref('stg_billing__payments') }}
+    select * from all_payments
+    where {{ in_rebuilt_days('payment_date') }} or invoice_id in (select invoice_id from invoices)
 ),
 
 -- a payment waits on account for its invoice, and for ever if there is none of that customer
@@ -137,18 +158,34 @@ change as (
         coalesce(sum(amount_usd) filter (where bucket = 4), 0) as late_over_90_change_usd,
         coalesce(sum(amount_usd) filter (where bucket = -1), 0) as on_account_change_usd
     from movement
+    where {{ in_rebuilt_days('change_date') }}
     group by customer_id, change_date
+),
+
+-- what each customer owed when the first rebuilt day began
+opening as (
+    {%- if is_full_build() %}
+    select null::text as customer_id, 0.00 as balance_usd, 0.00 as overdue_usd where false
+    {%- else %}
+    select distinct on (customer_id) customer_id, balance_usd, overdue_usd
+    from {{ this }}
+    where change_date < {{ first_rebuilt_day() }}
+    order by customer_id, change_date desc
+    {%- endif %}
 ),
 
 state as (
     select
-        *,
-        sum(invoiced_usd - paid_usd) over customer_changes as balance_usd,
-        sum(
-            late_1_30_change_usd + late_31_60_change_usd + late_61_90_change_usd + late_over_90_change_usd
+        change.*,
+        coalesce(opening.balance_usd, 0)
+        + sum(change.invoiced_usd - change.paid_usd) over customer_changes as balance_usd,
+        coalesce(opening.overdue_usd, 0) + sum(
+            change.late_1_30_change_usd + change.late_31_60_change_usd + change.late_61_90_change_usd
+            + change.late_over_90_change_usd
         ) over customer_changes as overdue_usd
     from change
-    window customer_changes as (partition by customer_id order by change_date)
+    left join opening on opening.customer_id = change.customer_id
+    window customer_changes as (partition by change.customer_id order by change.change_date)
 ),
 
 late_invoice as (
@@ -171,7 +208,7 @@ oldest as (
             late_invoice.customer_id = state.customer_id
             and late_invoice.due_date < state.change_date
             and state.change_date < coalesce(late_invoice.settled_date, date 'infinity')
-    where state.overdue_usd > 0 and {{ in_rebuilt_days('state.change_date') }}
+    where state.overdue_usd > 0
     group by state.customer_id, state.change_date
 )
 
@@ -194,4 +231,3 @@ select
     oldest.oldest_due_date
 from state
 left join oldest on oldest.customer_id = state.customer_id and oldest.change_date = state.change_date
-where {{ in_rebuilt_days('state.change_date') }}

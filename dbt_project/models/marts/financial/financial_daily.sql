@@ -13,7 +13,7 @@
             'service_tickets', 'portal_sessions', 'vehicle_telemetry', 'intermediate.int_data_clock',
         ],
         reach={
-            'expenses': [-31, 0], 'loads': [1, 0], 'route_stops': [1, 0], 'service_tickets': [1, 0],
+            'loads': [1, 0], 'route_stops': [1, 0], 'service_tickets': [1, 0],
             'portal_sessions': [1, 0], 'vehicle_telemetry': [1, 0],
         },
         running=true,
