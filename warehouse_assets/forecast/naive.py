@@ -1,5 +1,7 @@
 """Forecasts without parameters: the last value, the last season, means of seasons. The bar for all others."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from warehouse_assets.forecast.frequency import Floats
@@ -18,7 +20,8 @@ def naive_forecasts(known: Floats, season: int, long_season: int, horizon: int) 
     Returns:
         (series, horizon) by name; NaN where a series is too short for it: ``naive`` (last value), ``drift``
         (last value plus the mean change), ``seasonal_naive``, ``seasonal_mean`` (same phase of the
-        last four seasons), ``last_year`` (the long season back, moved by the change in level since).
+        last four seasons), ``seasonal_median`` (the same of seven seasons: a holiday that moved a day leaves no
+        trace), ``last_year`` (the long season back, moved by the change in level since).
     """
     count, steps = known.shape
     ahead = np.arange(1, horizon + 1)
@@ -31,6 +34,7 @@ def naive_forecasts(known: Floats, season: int, long_season: int, horizon: int) 
     out["seasonal_naive"] = _phase(known, season, horizon, 1)
     if season <= 24:
         out["seasonal_mean"] = _phase(known, season, horizon, 4)
+        out["seasonal_median"] = _phase(known, season, horizon, 7, np.nanmedian)
     if long_season > season or season > 24:
         window = min(4 * season, max(4, long_season // 4)) if season <= 24 else 13
         back = _phase(known, long_season, horizon, 1)
@@ -43,8 +47,10 @@ def naive_forecasts(known: Floats, season: int, long_season: int, horizon: int) 
     return out
 
 
-def _phase(known: Floats, season: int, horizon: int, seasons: int) -> Floats:
-    """Return the mean over the last ``seasons`` seasons of each step's own phase; NaN if the last is unknown."""
+def _phase(
+    known: Floats, season: int, horizon: int, seasons: int, statistic: Callable[..., Floats] = masked_mean
+) -> Floats:
+    """Return a statistic over the last ``seasons`` seasons of each step's own phase; NaN if the last is unknown."""
     count, steps = known.shape
     ahead = np.arange(1, horizon + 1)
     back = season * ((ahead + season - 1) // season) - ahead
@@ -52,5 +58,7 @@ def _phase(known: Floats, season: int, horizon: int, seasons: int) -> Floats:
     for number in range(seasons):
         column = steps - 1 - back - number * season
         layers.append(np.where(column >= 0, known[:, np.maximum(column, 0)], np.nan))
-    out = np.where(np.isnan(layers[0]), np.nan, masked_mean(np.stack(layers, axis=-1), axis=-1))
+    is_known = ~np.isnan(layers[0])
+    out = np.full(is_known.shape, np.nan)
+    out[is_known] = statistic(np.stack(layers, axis=-1)[is_known], axis=-1)
     return np.asarray(out).reshape(count, horizon)

@@ -49,7 +49,7 @@ def quiet_prophet() -> tuple[Any, Any]:
 
     # cmdstanpy sets its level at the first use of its logger, which would otherwise be the first fit.
     for logger in (get_logger(), logging.getLogger("prophet")):
-        logger.setLevel(logging.ERROR)
+        logger.setLevel(logging.CRITICAL)
     return Prophet, model_to_json
 
 
