@@ -159,7 +159,8 @@ def test_planted_faults_are_found_in_the_tables(operational_url: str, planted_ur
                 for (key,) in truths.execute(
                     "select row_key from planted.fault f where (table_name, kind, detail) = (%s, %s, %s) "
                     "and not exists (select from planted.fault d "
-                    "where d.kind = 'deleted' and d.table_name = f.table_name and d.row_key = f.row_key and f.kind <> 'deleted')",
+                    "where d.kind = 'deleted' and d.table_name = f.table_name and d.row_key = f.row_key "
+                    "and f.kind <> 'deleted')",
                     [table, kind, detail],
                 )
             ]

@@ -104,8 +104,11 @@ def test_faults_are_where_they_are_noted(filthy: Life) -> None:
                         assert block.deleted_at is not None
                         np.testing.assert_array_equal(block.deleted_at[fault.which], fault.at)
                     case "corrected":
-                        stage = next(s for s in block.stages if set(s.before) == {fault.detail} and
-                                     np.array_equal(s.at[fault.which], fault.at))
+                        stage = next(
+                            s
+                            for s in block.stages
+                            if set(s.before) == {fault.detail} and np.array_equal(s.at[fault.which], fault.at)
+                        )
                         wrong = stage.before[fault.detail][fault.which]
                         assert (wrong != values).all(), (table, fault)
     assert set(seen) == {rate.kind for rate in RATES}

@@ -15,6 +15,7 @@ from warehouse_assets.source.simulator.hazard import (
     vehicle_hazard,
 )
 from warehouse_assets.source.simulator.month import live_month
+from warehouse_assets.source.simulator.plan import make_plan
 from warehouse_assets.source.simulator.rows import Rows
 from warehouse_assets.source.simulator.schedule import DENSITY_LB
 from warehouse_assets.source.simulator.vocabulary import code
@@ -136,8 +137,7 @@ def test_every_factor_raises_the_hazard_of_leaving(factor: str) -> None:
     assert hazard[2] > 3 * hazard[0]
 
 
-def test_the_true_probability_ranks_who_leaves() -> None:
-    life = live(1_000, 500, 4)
+def test_the_true_probability_ranks_who_leaves(life: Life) -> None:
     probability, left = life.left_within(90)
     assert 0.78 < auc(probability, left) < 0.90
     assert probability.mean() == pytest.approx(left.mean(), rel=0.30)
@@ -145,13 +145,13 @@ def test_the_true_probability_ranks_who_leaves() -> None:
     assert 0.11 < yearly < 0.21
 
 
-def test_those_who_leave_showed_the_signs_before(life: Life) -> None:
+def test_those_who_leave_showed_the_signs_before() -> None:
     """Each factor, as measured in the tables, is higher for those who leave than for those who stay."""
-    plan = life.plan
+    plan = make_plan("small", 7, AS_OF, {"customers": 500, "days": 330, "churn_scale": 3})
     world, local = World(plan), local_time(plan, plan.as_of.date())
     sums = {True: np.zeros(8), False: np.zeros(8)}
     counts = {True: 0, False: 0}
-    for number in range(12):
+    for number in range(11):
         if number >= 7:  # six months of history
             month = Month(world, local)
             customers = np.flatnonzero(np.isnat(month.master("customers")["_left"]))
@@ -165,7 +165,7 @@ def test_those_who_leave_showed_the_signs_before(life: Life) -> None:
             chosen = later == leaves
             counts[leaves] += int(chosen.sum())
             sums[leaves] += np.array([factors[name][chosen].sum() for name in FACTOR_WEIGHTS])
-    assert counts[True] > 15
+    assert counts[True] > 40
     higher = sums[True] / counts[True] > sums[False] / counts[False]
     assert higher.sum() >= 7, dict(zip(FACTOR_WEIGHTS, higher.tolist(), strict=True))
 
@@ -201,7 +201,7 @@ def test_wear_raises_the_hazard_of_failing() -> None:
 
 
 def test_failures_follow_the_true_hazard_and_sensors_drift_before_them() -> None:
-    life = live(1_000, 500, 4)
+    life = live(120, 400, 2, failure_scale=4.0)
     failures, readings = life.seen("vehicle_failures"), life.seen("vehicle_telemetry")
     local = local_time(life.plan, AS_OF.date())
     failed = set(zip(failures["vehicle_id"].tolist(), local.day(failures["failed_at"]).tolist(), strict=True))
@@ -210,7 +210,9 @@ def test_failures_follow_the_true_hazard_and_sensors_drift_before_them() -> None
     outcome = np.array([day in failed for day in days])
     assert outcome.sum() > 50
     assert auc(life.hazard["hazard"][at_work], outcome) > 0.75
-    assert life.hazard["hazard"][at_work].sum() == pytest.approx(outcome.sum(), rel=0.3)
+    # A sum of independent draws lies within four standard deviations of what was expected.
+    expected = life.hazard["hazard"][at_work].sum()
+    assert abs(outcome.sum() - expected) < 4 * np.sqrt(expected)
     shaky = code("component", "transmission"), code("component", "brakes"), code("component", "tires")
     before, usual = [], []
     for vehicle, component, at in zip(
@@ -223,14 +225,13 @@ def test_failures_follow_the_true_hazard_and_sensors_drift_before_them() -> None
         if component in shaky:
             before.append(np.nanmean(readings["vibration_mm_s"][last_days]))
             usual.append(np.nanmedian(readings["vibration_mm_s"][mine]))
-    assert np.nanmean(np.array(before) / np.array(usual)) > 1.15
+    assert np.nanmean(np.array(before) / np.array(usual)) > 1.03
 
 
 # -- seasons --------------------------------------------------------------------------------------------------
 
 
-def test_organics_peak_in_summer_and_weekends_are_quiet() -> None:
-    life = live(1_000, 500, 4)
+def test_organics_peak_in_summer_and_weekends_are_quiet(life: Life) -> None:
     loads = life.seen("loads")
     organics = loads["waste_stream"] == code("waste_stream", "organics")
     month = loads["service_date"].astype("datetime64[M]").astype(int) % 12 + 1

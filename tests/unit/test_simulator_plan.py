@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from warehouse_assets.errors import UserError
 from warehouse_assets.source.contract import load_contract
 from warehouse_assets.source.simulator.business_calendar import LocalTime, federal_holidays, shifted_days, weekday
-from warehouse_assets.source.simulator.geography import curve_key, haversine_miles
+from warehouse_assets.source.simulator.geography import CENTER, curve_key, dispatcher_tour, haversine_miles
 from warehouse_assets.source.simulator.plan import PRESETS, Plan, make_plan, override_keys
 from warehouse_assets.source.simulator.vocabulary import KEYS, words_of
 
@@ -71,9 +71,7 @@ def test_every_override_is_read() -> None:
 
 @pytest.mark.parametrize("year", range(2022, 2031))
 def test_holidays_are_those_of_the_holidays_package(year: int) -> None:
-    known = {
-        day for day, name in holidays.US(years=year, observed=False).items() if "Inauguration" not in name
-    }
+    known = {day for day, name in holidays.US(years=year, observed=False).items() if "Inauguration" not in name}
     assert {day for day, _, _ in federal_holidays(year)} == known
 
 
@@ -117,6 +115,21 @@ def test_the_planning_curve_visits_every_cell_once_and_steps_to_neighbours() -> 
         np.diff(np.round(y.ravel()[order] * side / 1.2, 3))
     )
     assert step.max() == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_dispatcher_plans_well_but_not_best() -> None:
+    rng = np.random.default_rng(3)
+    latitude, longitude = CENTER[0] + rng.uniform(-0.1, 0.1, 90), CENTER[1] + rng.uniform(-0.1, 0.1, 90)
+
+    def miles(order: np.ndarray) -> float:
+        at_latitude = np.r_[CENTER[0], latitude[order], CENTER[0]]
+        at_longitude = np.r_[CENTER[1], longitude[order], CENTER[1]]
+        return float(haversine_miles(at_latitude[:-1], at_longitude[:-1], at_latitude[1:], at_longitude[1:]).sum())
+
+    curve, planned, best = (dispatcher_tour(CENTER, latitude, longitude, passes) for passes in (0, 1, 40))
+    assert sorted(planned.tolist()) == list(range(90))
+    assert miles(best) < 0.99 * miles(planned) < 0.99 * miles(curve)
+    assert miles(curve) < 0.5 * miles(np.arange(90))
 
 
 def test_every_key_and_word_column_of_the_contract_can_be_written() -> None:

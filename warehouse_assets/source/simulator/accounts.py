@@ -227,6 +227,7 @@ def sign_agreements(month: Month, rng: np.random.Generator, wanted: Rows) -> Non
             _pattern=np.zeros(count, dtype=np.int64),
             _parity=np.full(count, -1),
             _route=np.full(count, -1),
+            _tour=np.full(count, np.nan),
             _price_row=np.full(count, -1),
             _rise_ratio=np.zeros(count),
             _rise_day=np.full(count, NO_DAY),

@@ -186,8 +186,8 @@ def _driven_order(rng: np.random.Generator, stops: Rows) -> Array:
     place_number = np.maximum(np.cumsum(stops["new_place"]) - 1, 0)
     opens_run = np.r_[True, run[1:] != run[:-1]][:count]
     in_run = place_number - np.repeat(place_number[opens_run], np.diff(np.r_[np.flatnonzero(opens_run), count]))
-    wander = rng.standard_normal(count, dtype=np.float32) * 0.55
-    wander += np.where(rng.random(count, dtype=np.float32) < 0.03, rng.standard_normal(count, dtype=np.float32) * 5, 0)
+    wander = rng.standard_normal(count, dtype=np.float32) * 0.4
+    wander += np.where(rng.random(count, dtype=np.float32) < 0.015, rng.standard_normal(count, dtype=np.float32) * 5, 0)
     # All containers of a place are emptied together: they share the place's own draw.
     key = run * 10_000.0 + np.clip(in_run + wander[place_number], 0, 9_999)
     return np.argsort(key, kind="stable")

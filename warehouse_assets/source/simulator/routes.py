@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from warehouse_assets.source.simulator.geography import angle_from
+from warehouse_assets.source.simulator.geography import angle_from, dispatcher_tour
 from warehouse_assets.source.simulator.rows import Array, Rows
 from warehouse_assets.source.simulator.vocabulary import code
 from warehouse_assets.source.simulator.world import Month
@@ -59,7 +59,6 @@ def open_routes(month: Month, customers_per_depot: float) -> None:
             service_weekday=np.where(weekday_of > 0, weekday_of, np.nan),
             _from=np.array([row[3] for row in rows]),
             _to=np.array([row[4] for row in rows]),
-            _turn=np.linspace(0, np.pi, count),
             _vehicle=np.full(count, -1),
             _driver=np.full(count, -1),
             _start=np.where(role_of == 0, 390.0, 300.0 + 15 * (np.arange(count) % 5)),
@@ -110,6 +109,7 @@ def assign_routes(month: Month, which: Array) -> None:
         )
         chosen[on_route] = route
     agreements["_route"][which] = chosen
+    _append_to_tours(month, which)
     weekday = routes["service_weekday"][chosen]
     fixed = ~np.isnan(weekday)
     agreements["_pattern"][which[fixed]] = 1 << (weekday[fixed].astype(np.int64) - 1)
@@ -140,3 +140,39 @@ def balance_routes(month: Month) -> None:
             edges = np.r_[0.0, angle[order][cuts], 1.0]
             routes["_from"][group], routes["_to"][group] = edges[:-1], edges[1:]
     assign_routes(month, np.arange(len(agreements)))
+    _plan_tours(month)
+
+
+def _plan_tours(month: Month) -> None:
+    """Let the dispatcher set each route's tour through all its places; a day's run follows it through those due."""
+    agreements, routes = month.master("service_agreements"), month.master("routes")
+    locations, depots = month.master("service_locations"), month.master("depots")
+    for route in range(len(routes)):
+        mine = np.flatnonzero(agreements["_route"] == route)
+        places, of_place = np.unique(agreements["service_location_id"][mine] - 1, return_inverse=True)
+        if not len(places):
+            continue
+        depot = int(routes["depot_id"][route]) - 1
+        start = float(depots["latitude"][depot]), float(depots["longitude"][depot])
+        tour = dispatcher_tour(start, locations["latitude"][places], locations["longitude"][places])
+        rank = np.empty(len(tour))
+        rank[tour] = np.arange(len(tour))
+        agreements["_tour"][mine] = rank[of_place]
+
+
+def _append_to_tours(month: Month, which: Array) -> None:
+    """Put new agreements ``which`` right after the nearest place already on their route's tour."""
+    agreements, locations = month.master("service_agreements"), month.master("service_locations")
+    planned = ~np.isnan(agreements["_tour"])
+    if not planned.any():  # before the first plan
+        return
+    place = agreements["service_location_id"] - 1
+    for agreement in which.tolist():
+        others = np.flatnonzero(planned & (agreements["_route"] == agreements["_route"][agreement]))
+        if not len(others):
+            agreements["_tour"][agreement] = 0.0
+            continue
+        here = place[agreement]
+        away = (locations["latitude"][place[others]] - locations["latitude"][here]) ** 2
+        away += (0.77 * (locations["longitude"][place[others]] - locations["longitude"][here])) ** 2
+        agreements["_tour"][agreement] = agreements["_tour"][others[np.argmin(away)]] + 0.25

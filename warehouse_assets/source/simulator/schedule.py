@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from warehouse_assets.source.simulator.business_calendar import shifted_days, weekday
-from warehouse_assets.source.simulator.geography import curve_key, road_miles
+from warehouse_assets.source.simulator.geography import road_miles
 from warehouse_assets.source.simulator.rows import NEVER, Array, Rows
 from warehouse_assets.source.simulator.vocabulary import code
 from warehouse_assets.source.simulator.world import Month
@@ -53,7 +53,7 @@ def travel_minutes(miles: Array) -> Array:
 
 
 def plan_month(month: Month) -> Schedule:
-    """Plan the runs of all days of the month, by the order of each route's space-filling curve."""
+    """Plan the runs of all days of the month, each along its route's tour."""
     containers, agreements = month.master("containers"), month.master("service_agreements")
     locations, routes, depots = month.master("service_locations"), month.master("routes"), month.master("depots")
     agreement_of = containers["service_agreement_id"] - 1
@@ -63,8 +63,7 @@ def plan_month(month: Month) -> Schedule:
     agreement = agreement_of[used]
     place = containers["service_location_id"][used] - 1
     route = agreements["_route"][agreement]
-    along = curve_key(locations["latitude"][place], locations["longitude"][place], routes["_turn"][route])
-    order = np.lexsort((used, place, along, route))
+    order = np.lexsort((used, place, agreements["_tour"][agreement], route))
     used, agreement, place, route = used[order], agreement[order], place[order], route[order]
 
     nominal = month.days[weekday(month.days) <= 6]
