@@ -63,9 +63,7 @@ def test_a_value_that_has_not_come_yet_is_not_shown() -> None:
     ),
     st.lists(st.integers(0, 45), min_size=1, max_size=6),
 )
-def test_many_steps_forward_give_the_table_of_one(
-    life: list[tuple[int | None, ...]], stops: list[int]
-) -> None:
+def test_many_steps_forward_give_the_table_of_one(life: list[tuple[int | None, ...]], stops: list[int]) -> None:
     visible = times(*(row[0] if row[0] is not None else 3 for row in life))
     first = np.fmax(times(*(row[1] for row in life)), visible)
     second = np.fmax(times(*(row[2] for row in life)), first)
