@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from simulated_company import Life, live
 
+from warehouse_assets.settings import PROJECT_ROOT
 from warehouse_assets.source.contract import load_contract
 from warehouse_assets.source.simulator.dirt import ORPHANED, RATES, Rate
+from warehouse_assets.source.simulator.hazard import BASE_LOG_ODDS, FACTOR_WEIGHTS, VEHICLE_BASE, VEHICLE_HOURS
 from warehouse_assets.source.simulator.world import MASTERS
 
 
@@ -153,3 +155,18 @@ def test_late_rows_appear_days_after_their_day(filthy: Life) -> None:
                 day = block.columns["service_date"][fault.which].astype("datetime64[us]")
                 assert (fault.at - day > np.timedelta64(24 * 3_600_000_000, "us")).all()
                 assert (block.visible_at[fault.which] == fault.at).all()
+
+
+def test_the_documented_rates_are_those_planted() -> None:
+    page = (PROJECT_ROOT / "docs" / "simulated-company.md").read_text(encoding="utf-8")
+    lines = [tuple(cell.strip() for cell in line.split("|")[1:-1]) for line in page.splitlines()]
+    documented = {cells for cells in lines if len(cells) == 4 and cells[3].endswith("%")}
+    assert documented == {(rate.table, rate.kind, rate.column or "", f"{rate.share * 100:g}%") for rate in RATES}
+
+
+def test_the_documented_weights_are_those_that_decide() -> None:
+    page = (PROJECT_ROOT / "docs" / "simulated-company.md").read_text(encoding="utf-8")
+    for name, weight in FACTOR_WEIGHTS.items():
+        assert f"| {name} | {weight} |" in page
+    assert f"x = {BASE_LOG_ODDS} +" in page
+    assert f"y = {VEHICLE_BASE} + {VEHICLE_HOURS} " in page
