@@ -5,7 +5,7 @@ dbt runs inside this process: starting it once instead of once a build saves 3 s
 
 import os
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -53,7 +53,7 @@ class DbtCompany:
     warehouse: str
     folder: Path
     project: Path = DBT_PROJECT_DIR
-    chance: random.Random = field(default_factory=lambda: random.Random(5))
+    chance: random.Random = field(default_factory=lambda: random.Random(5))  # noqa: S311  a repeatable history
 
     @property
     def settings(self) -> Settings:
@@ -137,22 +137,21 @@ class DbtCompany:
             with psycopg.connect(self.warehouse) as connection:
                 connection.execute(copy.format(sql.Identifier(model), sql.Identifier(schema, model)))
 
-    def differences(self, models: Mapping[str, str], ignored: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
+    def differences(self, models: Mapping[str, str]) -> dict[str, Any]:
         """What tables have and their kept copies have not, and the other way round: model → rows of an example."""
         found: dict[str, Any] = {}
         with psycopg.connect(self.warehouse) as connection:
             for model, schema in models.items():
-                pair = {"now": sql.Identifier(schema, model), "kept": sql.Identifier("kept", model)}
-                compared = sql.SQL(
-                    "select * from ("
-                    "  (select 'now' as side, to_jsonb(n) - %(ignored)s::text[] as row from {now} as n"
-                    "   except all select 'now', to_jsonb(k) - %(ignored)s::text[] from {kept} as k)"
-                    "  union all"
-                    "  (select 'kept' as side, to_jsonb(k) - %(ignored)s::text[] as row from {kept} as k"
-                    "   except all select 'kept', to_jsonb(n) - %(ignored)s::text[] from {now} as n)"
-                    ") as difference order by row::text limit 4"
-                ).format(**pair)
-                rows = connection.execute(compared, {"ignored": list((ignored or {}).get(model, ()))}).fetchall()
+                one_way = sql.SQL(
+                    "(select {side} as side, to_jsonb(a) as row from {one} as a "
+                    "except all select {side}, to_jsonb(b) from {other} as b)"
+                )
+                now, kept = sql.Identifier(schema, model), sql.Identifier("kept", model)
+                compared = sql.SQL("select * from ({} union all {}) as difference order by row::text limit 4").format(
+                    one_way.format(side=sql.Literal("now"), one=now, other=kept),
+                    one_way.format(side=sql.Literal("kept"), one=kept, other=now),
+                )
+                rows = connection.execute(compared).fetchall()
                 if rows:
                     found[model] = rows
         return found
@@ -168,7 +167,9 @@ class DbtCompany:
 
     def _some_rows(self, table: Table, most: int) -> sql.Composed:
         keys = sql.SQL(", ").join(map(sql.Identifier, table.primary_key))
-        return sql.SQL("({keys}) in (select {keys} from {table} order by hashtext(concat({keys}, {salt})) limit {n})").format(
+        return sql.SQL(
+            "({keys}) in (select {keys} from {table} order by hashtext(concat({keys}, {salt})) limit {n})"
+        ).format(
             keys=keys,
             table=sql.Identifier(table.name),
             salt=sql.Literal(str(self.chance.random())),
@@ -195,13 +196,14 @@ class DbtCompany:
             case "boolean":
                 return sql.SQL("not coalesce({}, false)").format(name)
             case "numeric" | "double precision":
-                return sql.SQL("round(({} * {})::numeric, 2)").format(name, sql.Literal(self.chance.choice([0, 0.5, 0.9, 1.3])))
+                factor = sql.Literal(self.chance.choice([0, 0.5, 0.9, 1.3]))
+                return sql.SQL("round(({} * {})::numeric, 2)").format(name, factor)
             case "integer":
                 return sql.SQL("{} + {}").format(name, sql.Literal(self.chance.choice([-1, 1, 3])))
             case "text":
-                return sql.SQL("(select other.{name} from {table} as other order by hashtext(other::text || {salt}) limit 1)").format(
-                    name=name, table=sql.Identifier(table.name), salt=sql.Literal(str(self.chance.random()))
-                )
+                return sql.SQL(
+                    "(select other.{name} from {table} as other order by hashtext(other::text || {salt}) limit 1)"
+                ).format(name=name, table=sql.Identifier(table.name), salt=sql.Literal(str(self.chance.random())))
         return name
 
     def _execute(self, statement: sql.Composed) -> None:

@@ -1,5 +1,6 @@
 """The dbt project as a whole: its own tests pass, its sources are named in full, its geometry and sums are right."""
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -55,32 +56,29 @@ def test_every_column_of_every_model_is_described(company: DbtCompany, manifest:
 def test_models_name_every_raw_table_they_are_made_from(manifest: dict[str, Any]) -> None:
     """A table left out of `sources` would change without the model being rebuilt.
 
-    Tables without a business date touch no days; a model by days may leave them out.
+    Tables without a business date touch no days: models by days may leave them out, and so may what is made of those.
     """
-    undated = {table.name for table in load_contract() if table.business_date is None}
     parents: dict[str, list[str]] = manifest["parent_map"]
+    models = models_of(manifest)
+    undated = {table.name for table in load_contract() if table.business_date is None}
 
     def above(unique_id: str) -> set[str]:
         if unique_id.startswith("source."):
             return {source_table(manifest["sources"][unique_id])}
-        return set().union(*(above(parent) for parent in parents.get(unique_id, ())))
+        found = set[str]().union(*(above(parent) for parent in parents.get(unique_id, ())))
+        by_days = manifest["nodes"][unique_id]["config"]["materialized"] == "business_days"
+        return found - undated if by_days else found
 
     missing = {}
-    for name, node in models_of(manifest).items():
+    for name, node in models.items():
+        if node["config"]["materialized"] not in ("business_days", "tracked_table"):
+            continue
         named = set(node["config"].get("sources") or ())
-        # a model's own day tables, such as intermediate.int_x, stand for what they are made from
-        stood_for = {
-            table
-            for source in named
-            if (upstream := models_of(manifest).get(source.rpartition(".")[2])) is not None
-            for table in above(upstream["unique_id"])
-        }
-        if node["config"]["materialized"] in ("business_days", "tracked_table"):
-            left_out = above(node["unique_id"]) - named - stood_for
-            if node["config"]["materialized"] == "business_days":
-                left_out -= undated
-            if left_out:
-                missing[name] = sorted(left_out)
+        # a day table made by dbt, such as intermediate.int_x, stands for what it is made from
+        day_tables = [models[source.rpartition(".")[2]] for source in named if source.rpartition(".")[2] in models]
+        named |= set[str]().union(*(above(table["unique_id"]) for table in day_tables))
+        if left_out := above(node["unique_id"]) - named:
+            missing[name] = sorted(left_out)
     assert missing == {}
 
 
@@ -124,29 +122,25 @@ def test_distances_of_a_run_are_those_of_its_stops_on_the_map(company: DbtCompan
                 day,
             )
             way = [tuple(depot), *stops, tuple(depot)]
-            walked = sum(_miles(one, other) for one, other in zip(way, way[1:], strict=False))
+            walked = sum(_miles(one, other) for one, other in itertools.pairwise(way))
             assert float(expected) == pytest.approx(walked, abs=0.02), (run, order)
 
 
 def test_the_space_filling_curve_visits_a_grid_without_jumps(company: DbtCompany) -> None:
     """Hilbert's curve passes from every cell to one beside it: places sorted along it are a walk without leaps."""
-    side = 360 / 2**22
     compiled = next((company.folder / "compiled").rglob("int_route__location_curve.sql")).read_text()
     grid = (
         "(select x || '/' || y as service_location_id, null::text as customer_id, null::text as depot_id, "
-        f"null::text as region, 30 + (y + 0.5) * {side} / 2 as latitude, -97 + (x + 0.5) * {side} as longitude "
-        "from generate_series(0, 15) as x, generate_series(0, 15) as y)"
+        "null::text as region, 30 + (y + 0.5) * side / 2 as latitude, -97 + (x + 0.5) * side as longitude "
+        "from generate_series(0, 15) as x, generate_series(0, 15) as y, (values (360 / 4194304.0)) as cell (side))"
     )
     from_staging = '"dbt_warehouse"."staging"."stg_crm__service_locations"'
     assert from_staging in compiled
-    rows = company.query(
-        "select split_part(service_location_id, '/', 1)::int, split_part(service_location_id, '/', 2)::int, curve_position "
-        f"from ({compiled.replace(from_staging, grid + ' as locations')}) as curve order by curve_position"  # noqa: S608
-    )
+    visited = company.query(compiled.replace(from_staging, f"{grid} as locations") + " order by curve_position")
+    rows = [(*map(int, name.split("/")), position) for name, *_, position in visited]
     assert len({position for _, _, position in rows}) == 256
     steps = [
-        (abs(one[0] - other[0]) + abs(one[1] - other[1]), other[2] - one[2])
-        for one, other in zip(rows, rows[1:], strict=False)
+        (abs(one[0] - other[0]) + abs(one[1] - other[1]), other[2] - one[2]) for one, other in itertools.pairwise(rows)
     ]
     assert all(far == 1 for far, ahead in steps if ahead == 1)
     assert sum(ahead == 1 for _, ahead in steps) > 200
@@ -166,12 +160,14 @@ def test_staging_leaves_out_what_the_source_deleted(company: DbtCompany) -> None
     company.source("delete from service_tickets where service_ticket_id = %s", victim)
     company.extract()
     assert company.query("select 1 from staging.stg_crm__service_tickets where service_ticket_id = %s", victim) == []
-    assert company.query("select _deleted_at is not null from raw.service_tickets where service_ticket_id = %s", victim) == [
-        (True,)
-    ]
+    assert company.query(
+        "select _deleted_at is not null from raw.service_tickets where service_ticket_id = %s", victim
+    ) == [(True,)]
 
 
 def test_the_password_is_in_no_file_of_dbt(company: DbtCompany) -> None:
     password = company.warehouse.split(":")[2].split("@")[0]
-    holders = [path for path in Path(company.folder).rglob("*") if path.is_file() and password.encode() in path.read_bytes()]
+    holders = [
+        path for path in Path(company.folder).rglob("*") if path.is_file() and password.encode() in path.read_bytes()
+    ]
     assert holders == []

@@ -14,6 +14,7 @@ from dbt_company import DbtCompany
 
 pytest_plugins = ["dbt_company"]
 
+
 def assert_equals_full_build(company: DbtCompany) -> None:
     """Every table as it stands equals what a full build makes of the same raw tables."""
     company.keep(company.tables())
@@ -64,7 +65,10 @@ def test_a_forced_range_is_rebuilt_and_nothing_else(company: DbtCompany) -> None
     company.dbt("run")
     (first,) = company.query("select min(service_date) + 40 from marts.route_run")[0]
     company.query("update marts.route_run set route_score = -1")
-    forced = {"WAREHOUSE_REBUILD_FROM": str(first), "WAREHOUSE_REBUILD_TO": str(date.fromordinal(first.toordinal() + 4))}
+    forced = {
+        "WAREHOUSE_REBUILD_FROM": str(first),
+        "WAREHOUSE_REBUILD_TO": str(date.fromordinal(first.toordinal() + 4)),
+    }
     company.dbt("run", "--select", "route_run", **forced)
     assert company.query("select days_rebuilt from etl.model_build where model = 'route_run'") == [(5,)]
     mended = company.query("select distinct service_date from marts.route_run where route_score is distinct from -1")
@@ -104,7 +108,9 @@ def test_views_and_grants_on_a_table_survive_full_builds(company: DbtCompany) ->
     company.query(
         """
         do $$ begin
-            if not exists (select from pg_roles where rolname = 'dbt_test_reader') then create role dbt_test_reader; end if;
+            if not exists (select from pg_roles where rolname = 'dbt_test_reader') then
+                create role dbt_test_reader;
+            end if;
         end $$;
         grant usage on schema marts to dbt_test_reader;
         grant select on marts.route_run, marts.customer_current to dbt_test_reader;
@@ -123,12 +129,13 @@ def test_views_and_grants_on_a_table_survive_full_builds(company: DbtCompany) ->
             assert company.query("select has_table_privilege('dbt_test_reader', %s, 'select')", table) == [(True,)]
     finally:
         company.query(
-            "drop view public.run_count, public.customer_count; drop owned by dbt_test_reader; drop role dbt_test_reader"
+            "drop view public.run_count, public.customer_count; "
+            "drop owned by dbt_test_reader; drop role dbt_test_reader"
         )
 
 
 def test_killed_at_any_moment_the_next_run_ends_in_the_same_tables(company: DbtCompany) -> None:
-    rng = random.Random(11)
+    chance = random.Random(11)  # noqa: S311  a repeatable history
     company.change_anything(40)
     company.extract()
     (program,) = [Path(sys.executable).with_name("dbt")]
@@ -138,7 +145,7 @@ def test_killed_at_any_moment_the_next_run_ends_in_the_same_tables(company: DbtC
             [str(program), *arguments], env={**os.environ, **company.environment()}, start_new_session=True
         )
         _wait_for_builds(company, process)
-        time.sleep(rng.uniform(0.0, 2.5))
+        time.sleep(chance.uniform(0.0, 2.5))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     left = "select count(*) from pg_class where relname like '%__new' or relname like '%\\_new'"

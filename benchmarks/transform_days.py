@@ -1,0 +1,181 @@
+"""What transformation costs: dbt beside psql on the same compiled SQL, and one more day beside a full build.
+
+For each length of history a company is simulated, extracted and built (``dbt build``, tests included). Then the same
+compiled SQL runs through psql: every model as ``create table as``, every test as a query, as many sessions as dbt has
+threads, no model before what it reads. After that the company lives one more day, and dbt builds again.
+
+Run with ``.venv/bin/python -m benchmarks.transform_days [--customers 1500] [--days 365 730]``.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from warehouse_assets.database.connections import Databases, resolve
+from warehouse_assets.database.embedded import EmbeddedServer
+from warehouse_assets.database.migrate import migrate
+from warehouse_assets.extract.load import extract_system
+from warehouse_assets.settings import DBT_PROJECT_DIR, Settings
+from warehouse_assets.source.contract import load_contract
+from warehouse_assets.source.profiles import open_profile
+from warehouse_assets.source.simulator import advance, simulate_company
+from warehouse_assets.transform.project import dbt_environment
+
+FOLDERS = ["--project-dir", str(DBT_PROJECT_DIR), "--profiles-dir", str(DBT_PROJECT_DIR)]
+
+
+@dataclass(frozen=True)
+class Build:
+    """Seconds of one dbt build: the whole command, and its models alone (summed over threads)."""
+
+    wall: float
+    models: float
+    by_model: Mapping[str, float]
+
+
+@contextmanager
+def company(customers: int, days: int) -> Iterator[tuple[Settings, Databases]]:
+    """A home with a server and a simulated company, extracted; gone afterwards."""
+    home = Path(tempfile.mkdtemp(prefix="warehouse-bench-"))
+    home.chmod(0o755)
+    settings = Settings(home=home, threads=2)
+    try:
+        databases = resolve(settings)
+        migrate(databases.warehouse)
+        simulate_company(databases.operational, None, "demo", overrides={"customers": customers, "days": days})
+        extract(settings, databases)
+        yield settings, databases
+    finally:
+        EmbeddedServer(home).destroy()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def extract(settings: Settings, databases: Databases) -> None:
+    """Bring raw up to date."""
+    profile = open_profile("default", {}, databases.operational)
+    for system in load_contract().systems:
+        extract_system(databases, settings, profile, system)
+
+
+def dbt(settings: Settings, databases: Databases, *arguments: str) -> float:
+    """Run dbt and return the seconds it took."""
+    target = settings.home / "dbt"
+    command = [str(Path(sys.executable).with_name("dbt")), "--quiet", *arguments, *FOLDERS]
+    started = time.monotonic()
+    subprocess.run(
+        [*command, "--target-path", str(target), "--log-path", str(target), "--exclude-resource-type", "unit_test"],
+        env={**os.environ, **dbt_environment(settings, databases.warehouse)},
+        check=True,
+    )
+    return time.monotonic() - started
+
+
+def build(settings: Settings, databases: Databases) -> Build:
+    """Build and test everything."""
+    wall = dbt(settings, databases, "build")
+    results = json.loads((settings.home / "dbt" / "run_results.json").read_text())["results"]
+    seconds = {result["unique_id"]: result["execution_time"] for result in results}
+    by_model = {name.split(".")[-1]: spent for name, spent in seconds.items() if name.startswith("model.")}
+    return Build(wall, sum(by_model.values()), by_model)
+
+
+def psql_seconds(settings: Settings, databases: Databases) -> float:
+    """Seconds for the compiled SQL of a full build and its tests in psql, in dbt's order and with dbt's threads."""
+    dbt(settings, databases, "compile", "--full-refresh")
+    manifest = json.loads((settings.home / "dbt" / "manifest.json").read_text())
+    psql = shutil.which("psql")
+    if psql is None:
+        raise SystemExit("psql is not on the PATH; install PostgreSQL's client to compare with it.")
+    nodes: dict[str, Any] = {
+        name: node
+        for name, node in manifest["nodes"].items()
+        if node["resource_type"] in ("model", "test") and node["config"]["materialized"] != "ephemeral"
+    }
+
+    def stored_parents(name: str) -> set[str]:
+        direct = manifest["parent_map"].get(name, [])
+        return {p for p in direct if p in nodes}.union(
+            *(stored_parents(p) for p in direct if p in manifest["nodes"] and p not in nodes)
+        )
+
+    with psycopg.connect(databases.warehouse, autocommit=True) as connection:
+        connection.execute("drop schema if exists bench cascade")
+        connection.execute("create schema bench")
+
+    def run(name: str) -> None:
+        node = nodes[name]
+        compiled = node["compiled_code"]
+        if node["resource_type"] == "model":
+            kind = "view" if node["config"]["materialized"] == "view" else "table"
+            head = sql.SQL("create {} bench.{} as ").format(sql.SQL(kind), sql.Identifier(node["name"])).as_string()
+            statement = f"{head}{compiled};"
+        else:
+            statement = f"select count(*) from ({compiled}) as failures;"  # noqa: S608  dbt's own SQL
+        subprocess.run(
+            [psql, databases.warehouse, "-q", "-v", "ON_ERROR_STOP=1", "-o", os.devnull],
+            input=statement, text=True, check=True,
+        )  # fmt: skip
+
+    started = time.monotonic()
+    waiting = {name: stored_parents(name) for name in nodes}
+    running: dict[str, Future[None]] = {}
+    with ThreadPoolExecutor(settings.threads) as pool:
+        while waiting or running:
+            for name in [name for name, parents in waiting.items() if not parents]:
+                running[name] = pool.submit(run, name)
+                del waiting[name]
+            for name in [name for name, future in running.items() if future.done()]:
+                running.pop(name).result()
+                for parents in waiting.values():
+                    parents.discard(name)
+            time.sleep(0.005)
+    return time.monotonic() - started
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--customers", type=int, default=1500)
+    parser.add_argument("--days", type=int, nargs="+", default=[365, 730])
+    options = parser.parse_args()
+    day_models: dict[int, float] = {}
+    for days in options.days:
+        with company(options.customers, days) as (settings, databases):
+            dbt(settings, databases, "parse")
+            full = build(settings, databases)
+            psql = psql_seconds(settings, databases)
+            advance(databases.operational, None, 24)
+            extract(settings, databases)
+            day = build(settings, databases)
+            day_models[days] = day.models
+            with psycopg.connect(databases.warehouse) as connection:
+                (stops,) = connection.execute("select count(*) from marts.route_stop").fetchone() or (0,)
+            print(f"{days} days, {stops:,} route stops")
+            print(f"  full dbt build        {full.wall:7.1f} s   models {full.models:7.1f} s")
+            print(f"  the same SQL in psql  {psql:7.1f} s   dbt/psql {full.wall / psql:.2f}")
+            print(f"  one more day          {day.wall:7.1f} s   models {day.models:7.1f} s   "
+                  f"of the full build's models {day.models / full.models:.1%}")  # fmt: skip
+            for label, by_model in (("full", full.by_model), ("day", day.by_model)):
+                slowest = sorted(by_model.items(), key=lambda item: -item[1])[:8]
+                print(f"  {label:4} " + ", ".join(f"{name} {seconds:.2f}" for name, seconds in slowest))
+    if len(day_models) > 1:
+        shortest, longest = min(day_models), max(day_models)
+        print(f"a day on {longest} days of history / on {shortest}: {day_models[longest] / day_models[shortest]:.2f}")
+
+
+if __name__ == "__main__":
+    main()
