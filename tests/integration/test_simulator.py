@@ -247,6 +247,19 @@ def test_a_killed_step_forward_is_taken_again(operational_url: str, planted_url:
     assert contents(operational_url, planted_url) == moved
 
 
+def test_a_server_that_goes_away_is_told_in_a_sentence(operational_url: str) -> None:
+    def end_connections(done: int, months: int) -> None:
+        with psycopg.connect(operational_url, autocommit=True) as connection:
+            connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'warehouse simulate' "
+                "and datname = current_database()"
+            )
+
+    with pytest.raises(UserError, match="The connection to the database broke while simulating|broke while copying"):
+        simulate_company(operational_url, None, "small", 7, AS_OF, SMALL, on_progress=end_connections)
+    assert simulation_state(operational_url) is None
+
+
 def test_a_database_of_somebody_else_is_never_written_to(operational_url: str) -> None:
     with psycopg.connect(operational_url) as connection:
         connection.execute("create table public.customers (customer_id text); insert into customers values ('mine')")

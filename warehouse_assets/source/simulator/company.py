@@ -10,6 +10,7 @@ import numpy as np
 import psycopg
 
 from warehouse_assets.database.connections import connect
+from warehouse_assets.database.errors import explain_error
 from warehouse_assets.errors import UserError
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.contract import load_contract
@@ -99,7 +100,10 @@ def simulate_company(
     given = {"time_zone": Settings.from_env().time_zone, **(overrides or {})}
     plan = make_plan(preset, seed, as_of, given)
     contract = load_contract()
-    with connect(operational_url, application_name="warehouse simulate") as connection:
+    with (
+        explain_error("simulating the company"),
+        connect(operational_url, application_name="warehouse simulate") as connection,
+    ):
         connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
         schema.refuse_strangers(connection, contract)
         schema.create_tables(connection)
@@ -210,7 +214,10 @@ def advance(operational_url: str, planted_url: str | None, hours: float) -> Simu
     state = simulation_state(operational_url)
     if state is None:
         raise UserError("There is no simulated company in the operational database yet; run `warehouse run` first.")
-    with connect(operational_url, application_name="warehouse simulate") as connection:
+    with (
+        explain_error("moving the company forward"),
+        connect(operational_url, application_name="warehouse simulate") as connection,
+    ):
         if planted_url is None:
             return _advance(state.plan, connection, None, hours, started)
         with connect(planted_url, application_name="warehouse simulate") as truths:
