@@ -110,9 +110,10 @@ def run_backtest(
             progress("models fitted", done, len(jobs))
     names = sorted({name for found in made for name in found})
     blank = np.full((len(panel.ids), horizon), np.nan)
+    limits = [_limits(panel.values[:, :cut]) for cut in cuts]
     forecasts = {
         name: np.stack(
-            [_tame(found.get(name, blank), panel.values[:, :cut]) for found, cut in zip(made, cuts, strict=True)]
+            [np.clip(found.get(name, blank), low, high) for found, (low, high) in zip(made, limits, strict=True)]
         )
         for name in names
     }
@@ -124,18 +125,19 @@ def _call(job: Callable[[], None]) -> None:
     job()
 
 
-def _tame(path: Floats, known: Floats) -> Floats:
-    """Hold a path within one range of the history beyond its bounds, and at or above 0 where nothing was below.
+def _limits(known: Floats) -> tuple[Floats, Floats]:
+    """Return the least and most a series may be forecast, each (series, 1); NaN before it begins.
 
-    A runaway trend or root is worth less than any bound.
+    One range of the history beyond its bounds, and nothing below 0 where nothing was: a runaway trend or root is
+    worth less than any bound.
     """
     there = ~np.isnan(known)
     begun = there.any(axis=1, keepdims=True)
     low = np.where(begun, np.where(there, known, np.inf).min(axis=1, keepdims=True), 0.0)
     high = np.where(begun, np.where(there, known, -np.inf).max(axis=1, keepdims=True), 0.0)
-    span = np.maximum(high - low, 0.1 * np.abs(high))
+    span = np.where(high > low, np.maximum(high - low, 0.1 * np.abs(high)), 0.0)
     floor = np.where(low >= 0, np.maximum(low - span, 0.0), low - span)
-    return np.where(begun, np.clip(path, floor, high + span), np.nan)
+    return np.where(begun, floor, np.nan), np.where(begun, high + span, np.nan)
 
 
 def _calendar_regression(panel: Panel, near: Floats, cut: int, horizon: int) -> Floats:

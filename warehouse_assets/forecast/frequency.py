@@ -29,6 +29,7 @@ class Frequency:
         windows: lengths in steps of the trailing means it sees.
         reference: what it predicts a change from: the "last" value, or the mean of the last "season".
         smoothing_history: steps of history that exponential smoothing and AR use at most.
+        longest_history: steps of history that anything uses at most; older ones are left out, which bounds memory.
     """
 
     name: str
@@ -40,15 +41,20 @@ class Frequency:
     windows: tuple[int, ...]
     reference: str
     smoothing_history: int
+    longest_history: int
 
 
 FREQUENCIES: dict[str, Frequency] = {
-    "h": Frequency("h", 24, (24, 168), 24, 24, (0, 1, 2, 3, 6, 12, 23, 24, 47, 167), (6, 24, 168), "season", 24 * 42),
-    "D": Frequency("D", 7, (7, 364), 7, 7, (0, 1, 2, 3, 4, 5, 6, 7, 13, 14, 20, 27), (7, 28, 91, 364), "season", 800),
-    "W": Frequency(
-        "W", 52, (52,), 1, 1, (1, 2, 3, 4, 5, 6, 7, 8, 10, 13, 20, 26, 39, 51, 52), (4, 13, 52), "last", 780
+    "h": Frequency(
+        "h", 24, (24, 168), 24, 24, (0, 1, 2, 3, 6, 12, 23, 24, 47, 167), (6, 24, 168), "season", 24 * 42, 5040
     ),
-    "MS": Frequency("MS", 12, (12,), 12, 12, (0, 1, 2, 3, 4, 5, 6, 11, 12, 23), (3, 12, 24), "season", 360),
+    "D": Frequency(
+        "D", 7, (7, 364), 7, 7, (0, 1, 2, 3, 4, 5, 6, 7, 13, 14, 20, 27), (7, 28, 91, 364), "season", 800, 3650
+    ),
+    "W": Frequency(
+        "W", 52, (52,), 1, 1, (1, 2, 3, 4, 5, 6, 7, 8, 10, 13, 20, 26, 39, 51, 52), (4, 13, 52), "last", 780, 2600
+    ),
+    "MS": Frequency("MS", 12, (12,), 12, 12, (0, 1, 2, 3, 4, 5, 6, 11, 12, 23), (3, 12, 24), "season", 360, 480),
 }
 
 

@@ -130,6 +130,14 @@ def build_panel(
             f"Series {names[worst]!r} spans {width:,} steps of frequency {frequency.name}; check its dates, "
             f"or choose a longer frequency (at most {LONGEST_SPAN:,} steps)."
         )
+    if width > frequency.longest_history:
+        width = frequency.longest_history
+        recent = steps > last[codes] - width
+        codes, steps, y = codes[recent], steps[recent], y[recent]
+        keep = _between_first_and_last_value(codes, y)
+        codes, steps, y = codes[keep], steps[keep], y[keep]
+        first = np.full(len(names), np.iinfo(np.int64).max)
+        np.minimum.at(first, codes, steps)
     values = np.full((len(names), width), np.nan)
     values[codes, width - 1 - (last[codes] - steps)] = y
     observed = ~np.isnan(values) & valued[:, None]
