@@ -180,11 +180,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--only", default="", help="tables whose name contains this")
     options = parser.parse_args()
+    chosen = {name: table for name, table in tables(options.quick, options.files).items() if options.only in name}
+    if not chosen:
+        sys.exit(f"No table has {options.only!r} in its name.")
     print(f"{'table':16} {'method':9} " + " ".join(f"{name:>8}" for name in SHOWN))
     ratios: dict[str, list[tuple[float, float]]] = {name: [] for name in METHODS if name != "ours"}
-    for name, (features, raw) in tables(options.quick, options.files).items():
-        if options.only not in name:
-            continue
+    for name, (features, raw) in chosen.items():
         frame = features.reset_index(drop=True)
         label = pd.Series(read_label(raw, len(frame))[0])
         results: dict[str, dict[str, float]] = {}

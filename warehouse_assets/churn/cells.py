@@ -18,6 +18,8 @@ Kind = Literal["number", "category", "datetime", "ignored"]
 # A column is taken for what this share of its filled cells reads as.
 PARSEABLE_RATIO = 0.95
 LARGEST = 1e100
+# Texts that stand for a missing number or date.
+SAYS_NOTHING = frozenset({"", "-", "?", "na", "n/a", "nan", "null", "none", "unknown"})
 _DATE_TEXT = re.compile(r"^\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}/\d{1,2}/\d{4})([T ]\d{1,2}:\d{2}.*)?\s*$")
 
 
@@ -38,11 +40,11 @@ def kind_of_text(filled: pd.Series) -> Kind:
         return "number"
     if all(isinstance(value, datetime.date) for value in values):
         return "datetime"
-    readable = np.isfinite(as_numbers(sample)).mean()
-    if readable >= PARSEABLE_RATIO:
+    is_said = np.asarray([str(value).strip().lower() not in SAYS_NOTHING for value in values])
+    if is_said.any() and np.isfinite(as_numbers(sample[is_said])).mean() >= PARSEABLE_RATIO:
         return "number"
-    texts = [str(value) for value in values]
-    if sum(1 for text in texts if _DATE_TEXT.match(text)) >= PARSEABLE_RATIO * len(texts):
+    texts = [str(value) for value, said in zip(values, is_said, strict=True) if said]
+    if texts and sum(1 for text in texts if _DATE_TEXT.match(text)) >= PARSEABLE_RATIO * len(texts):
         return "datetime"
     return "category"
 
@@ -102,7 +104,8 @@ def as_text(series: pd.Series) -> NDArray[np.object_]:
     if not all(map(_is_hashable, plain)):
         plain = plain.map(str, na_action="ignore")
     codes, distinct = pd.factorize(plain)
-    texts = np.asarray([text_of(value) for value in distinct] + [None], dtype=object)
+    # blank text is as good as null
+    texts = np.asarray([text_of(value) or None for value in distinct] + [None], dtype=object)
     return texts[codes]
 
 

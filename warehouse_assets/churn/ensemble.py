@@ -256,10 +256,11 @@ def fit(
     threads = Settings.from_env().threads
     designs = _designs(columns, encode.read_frame(columns, frame), with_hinges)
     settings = recipes(len(label), int(min(label.sum(), len(label) - label.sum())), seed, is_large)
+    if choice and len(choice.rounds) != len(settings):
+        choice = None  # made on a table of another size, for which there are other recipes
     rounds = choice.rounds if choice else (None,) * len(settings)
     penalties = PENALTIES if choice is None else [p for p in PENALTIES if p >= choice.penalty]
-    names = [*designs.tree.names, *designs.codes]
-
+    width = len(designs.tree.names) + len(designs.codes)
     limit = LARGE_ROUNDS if is_large else MAX_ROUNDS
 
     def fit_fold(number: int) -> _FoldFit:
@@ -274,9 +275,7 @@ def fit(
         trees = [
             None
             if choice and not choice.weights[index]
-            else fit_trees(
-                (tree_train, y), validation, len(names), designs.tree.categorical, setting, limit, rounds[index]
-            )
+            else fit_trees((tree_train, y), validation, width, designs.tree.categorical, setting, limit, rounds[index])
             for index, setting in enumerate(settings)
         ]
         sample = _sample(len(train), LINEAR_ROWS, seed)
@@ -288,7 +287,7 @@ def fit(
         fits = list(pool.map(fit_fold, range(len(plan))))
 
     chosen_rounds = choice.rounds if choice else _common_rounds(fits)
-    scores, position = _out_of_fold(fits, chosen_rounds, label)
+    scores, position = _out_of_fold(fits, chosen_rounds, label, is_path_open=choice is None)
     if choice is None:
         weights = blend_weights(np.vstack([scores, np.full(len(label), base)]), label)
         choice = Choice(chosen_rounds, penalties[position], tuple(float(weight) for weight in weights))
@@ -308,10 +307,13 @@ def fit(
     return Ensemble(columns, folds, choice, calibration, rate, with_hinges)
 
 
-def _out_of_fold(fits: list[_FoldFit], rounds: tuple[int, ...], label: Floats) -> tuple[Floats, int]:
-    """Each learner's log-odds for rows it has not seen, and the position of the best linear model in the paths.
+def _out_of_fold(
+    fits: list[_FoldFit], rounds: tuple[int, ...], label: Floats, is_path_open: bool
+) -> tuple[Floats, int]:
+    """Each learner's log-odds for rows it has not seen, and the position of the linear model to take from the paths.
 
-    Rounds and penalty are common to all folds, chosen on their mean, so that no fold is tuned to its own rows.
+    Rounds and penalty are common to all folds, chosen on their mean, so that no fold is tuned to its own rows. A path
+    whose penalty was chosen before ends at it.
     """
     rows = len(label)
     times = np.bincount(np.concatenate([fit.held for fit in fits]), minlength=rows).astype(float)
@@ -322,7 +324,8 @@ def _out_of_fold(fits: list[_FoldFit], rounds: tuple[int, ...], label: Floats) -
         for index, tree in enumerate(fit.trees):
             if tree:
                 scores[index, fit.held] += tree.held_out(rounds[index]) / times[fit.held]
-    position = int(np.argmin([log_losses(path_scores, label).mean() for path_scores in linear]))
+    losses = [log_losses(path_scores, label).mean() for path_scores in linear]
+    position = int(np.argmin(losses)) if is_path_open else len(linear) - 1
     scores[-1] = linear[position]
     return scores, position
 
@@ -361,6 +364,9 @@ def _plan_folds(label: Floats, groups: Any, seed: int, most: int) -> list[tuple[
             train, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
             if len(held) and 0 < label[train].sum() < len(train):
                 plan.append((train, held))
+    if groups is not None and sum(len(held) for _, held in plan) < repeats * len(label):
+        # all cases in one group: some rows would never be held out
+        return _plan_folds(label, None, seed, most)
     return plan
 
 
