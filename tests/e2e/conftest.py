@@ -29,9 +29,9 @@ def new_home() -> Iterator[Callable[[str], Path]]:
 
 @pytest.fixture(scope="session")
 def filled_home(new_home: Callable[[str], Path]) -> Path:
-    """A home after ``warehouse run --preset small``."""
+    """A home after a first run on a company just large enough for a churn model."""
     home = new_home("filled")
-    outcome = run_command(home, "run", "--preset", "small")
+    outcome = run_command(home, "run", "--preset", "small", "--set", "customers=300", "--set", "days=330")
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     (home / "first-run.txt").write_text(outcome.stdout)
     return home

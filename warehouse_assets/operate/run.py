@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,12 +11,13 @@ from rich.console import Console
 from warehouse_assets.database.connections import Databases, connect, resolve
 from warehouse_assets.database.migrate import migrate
 from warehouse_assets.errors import UserError
-from warehouse_assets.operate.launch import RunOutcome, launch_job
+from warehouse_assets.operate.launch import RunOutcome, launch_job, prepare_instance
 from warehouse_assets.operate.profile_choice import DEFAULT_PROFILE, remember_profile, stored_profile
 from warehouse_assets.operate.progress import progress
 from warehouse_assets.operate.summary import print_summary
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.profiles import open_profile
+from warehouse_assets.transform.project import ensure_manifest
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ def run_warehouse(settings: Settings, request: RunRequest, console: Console) -> 
     started = time.monotonic()
     with progress(console, "Starting the databases"):
         databases = resolve(settings)
+        # dbt reads its project (5 s, a process of its own) while the company is simulated.
+        parsing = ThreadPoolExecutor(1).submit(ensure_manifest, settings, databases.warehouse)
         migrate(databases.warehouse)
     wanted = request.profile or settings.profile
     with connect(databases.warehouse, application_name="warehouse run") as connection:
@@ -87,6 +91,8 @@ def run_warehouse(settings: Settings, request: RunRequest, console: Console) -> 
     elif is_default and request.settings:
         raise UserError("--set has nothing to set: the profile 'default' over your own database takes no settings.")
     with progress(console, "Materializing the assets") as on_progress:
+        prepare_instance(settings)
+        parsing.result()
         outcome = launch_job(
             settings,
             request.job,
