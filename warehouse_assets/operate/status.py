@@ -114,7 +114,8 @@ _TABLES = """
 """
 
 _CHECKS = """
-    select distinct on (asset_key, check_name) asset_key, check_name, evaluation_event, create_timestamp
+    select distinct on (asset_key, check_name)
+        asset_key, check_name, evaluation_event, create_timestamp at time zone 'utc'
     from asset_check_executions
     where execution_status in ('SUCCEEDED', 'FAILED')
     order by asset_key, check_name, id desc
