@@ -183,11 +183,14 @@ def test_leaving_ends_every_agreement_and_takes_the_containers(life: Life) -> No
     assert (removed[long_ended] <= ends[long_ended] + np.timedelta64(3, "D")).all()
 
 
-def test_no_stop_is_made_for_an_agreement_that_has_ended(clean: Life) -> None:
+def test_stops_are_made_from_the_day_after_installation_until_removal(clean: Life) -> None:
     containers, stops = clean.seen("containers"), clean.seen("route_stops")
     removed = dict(zip(containers["container_id"].tolist(), containers["removed_date"].tolist(), strict=True))
     gone = np.array([removed[key] for key in stops["container_id"].tolist()], dtype="datetime64[D]")
     assert not (stops["service_date"] >= gone).any()
+    installed = dict(zip(containers["container_id"].tolist(), containers["installed_date"].tolist(), strict=True))
+    stood = np.array([installed[key] for key in stops["container_id"].tolist()], dtype="datetime64[D]")
+    assert (stops["service_date"] > stood).all()
 
 
 # -- trucks ---------------------------------------------------------------------------------------------------

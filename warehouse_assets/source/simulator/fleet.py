@@ -26,9 +26,9 @@ _MINOR, _MAJOR, _ROADSIDE = range(3)
 class FleetMonth:
     """What the month did to the fleet.
 
-    ``run_vehicle``, ``run_driver``: positions per run. ``run_failure``: share of the run at which its vehicle
-    failed (NaN: it did not), ``run_severity``, ``run_drift`` not kept. ``drift``, ``hazard``: (days, vehicles[, 3]).
-    ``failures`` and ``services``: rows of failures and of preventive services.
+    ``run_vehicle``, ``run_driver``: positions per run. ``run_failure``: share of the run after which its vehicle
+    failed (NaN: it did not), ``run_severity``: how badly (-1: not). ``drift``: (days, vehicles, engine, hydraulics and
+    driveline), ``hazard``: (days, vehicles). ``failures`` and ``services``: rows of failures and preventive services.
     """
 
     run_vehicle: Array

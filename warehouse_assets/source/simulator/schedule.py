@@ -24,8 +24,9 @@ _SEASON_TOP = np.array([190, 355, 170])
 class Schedule:
     """The month's runs and stops as planned.
 
-    ``runs``: route, depot, vehicle type needs nothing yet; ``day`` (service day), ``nominal`` (usual day), shifted,
-    first and last position among the stops, start and end minute, miles, tons, stops, site (position).
+    ``runs``: route, depot, site (positions), day (on which it is driven), day_place (its usual day, counted from the
+    month's first), shifted (by a holiday), first (position of its first stop), stops, start and end (minutes after
+    local midnight), miles, pounds, site_miles and home (miles to the site, and from the last stop to the depot).
     ``stops`` in order of run and plan: container, agreement, customer, place (positions), run, sequence, minute,
     service minutes, whether the place is new, latitude, longitude, planned pounds, gap (days since the visit
     before), previous (position of the stop before at the same container, -1 none).
