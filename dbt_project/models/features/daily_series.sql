@@ -5,7 +5,7 @@
         day='ds',
         sources=[
             'loads', 'route_stops', 'invoices', 'invoice_lines', 'expenses', 'service_tickets', 'payments',
-            'portal_sessions', 'vehicle_telemetry', 'intermediate.int_data_clock',
+            'portal_sessions', 'vehicle_telemetry', 'route_runs', 'routes', 'vehicles', 'intermediate.int_data_clock',
         ],
         reach={'payments': [1, 0], 'portal_sessions': [1, 0], 'vehicle_telemetry': [1, 0]},
         running=true,

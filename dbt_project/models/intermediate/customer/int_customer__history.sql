@@ -5,7 +5,7 @@
         materialized='tracked_table',
         sources=[
             'route_stops', 'service_tickets', 'surveys', 'portal_sessions', 'portal_events', 'invoices', 'payments',
-            'service_agreements',
+            'service_agreements', 'service_agreement_prices',
         ],
         pre_hook="{{ keep_history() }}",
         post_hook="{{ register_history_days() }}",
