@@ -19,11 +19,12 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 from psycopg import sql
+from psycopg.errors import DuplicateDatabase, UniqueViolation
 
 from warehouse_assets.database import place as places
 from warehouse_assets.database import tuning
@@ -138,8 +139,10 @@ class EmbeddedServer:
         ):
             present = {name for (name,) in connection.execute("select datname from pg_database")}
             for name in DATABASES:
-                if name not in present:
-                    connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+                # A start that was killed may have left its statement running: whoever is first makes it.
+                with suppress(DuplicateDatabase, UniqueViolation):
+                    if name not in present:
+                        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
 
     # -- inside ----------------------------------------------------------------------------------------
 
