@@ -211,18 +211,6 @@ def test_a_killed_run_heals(filled_home: Path, seconds: float) -> None:
     assert incremental
 
 
-def test_a_server_stopped_in_mid_run_is_one_sentence_and_heals(filled_home: Path) -> None:
-    assert run_command(filled_home, "simulate", "--hours", "2").returncode == 0
-    run = start_run(filled_home)
-    time.sleep(8)
-    assert run_command(filled_home, "stop").returncode == 0
-    output, _ = run.communicate(timeout=120)
-    assert run.returncode == 1, output
-    assert "Traceback" not in output
-    outcome = run_command(filled_home, "run")
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
-
-
 def test_reset_removes_everything(new_home: Callable[[str], Path]) -> None:
     home = new_home("reset")
     assert run_command(home, "start").returncode == 0

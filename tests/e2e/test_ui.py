@@ -65,10 +65,9 @@ def test_a_stranger_finds_groups_materializations_and_checks(ui: str) -> None:
             expect(page.get_by_text(group, exact=True).first).to_be_visible(timeout=60_000)
 
         page.goto(f"{ui}/assets/marts/customer_current", wait_until="domcontentloaded")
-        expect(page.get_by_text("Materialized").first).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("Latest materialization").first).to_be_visible(timeout=60_000)
 
-        page.goto(f"{ui}/assets/marts/customer_current?view=checks", wait_until="domcontentloaded")
-        expect(page.get_by_text("Passed").first).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("Latest check results").first).to_be_visible(timeout=60_000)
 
         page.goto(f"{ui}/automation", wait_until="domcontentloaded")
         expect(page.get_by_text("route_schedule").first).to_be_visible(timeout=60_000)
