@@ -77,7 +77,7 @@ def dbt(settings: Settings, databases: Databases, *arguments: str) -> float:
     command = [str(Path(sys.executable).with_name("dbt")), "--quiet", *arguments, *FOLDERS]
     started = time.monotonic()
     subprocess.run(
-        [*command, "--target-path", str(target), "--log-path", str(target), "--exclude-resource-type", "unit_test"],
+        [*command, "--target-path", str(target), "--log-path", str(target)],
         env={**os.environ, **dbt_environment(settings, databases.warehouse)},
         check=True,
     )
@@ -86,7 +86,7 @@ def dbt(settings: Settings, databases: Databases, *arguments: str) -> float:
 
 def build(settings: Settings, databases: Databases) -> Build:
     """Build and test everything."""
-    wall = dbt(settings, databases, "build")
+    wall = dbt(settings, databases, "build", "--exclude-resource-type", "unit_test")
     results = json.loads((settings.home / "dbt" / "run_results.json").read_text())["results"]
     seconds = {result["unique_id"]: result["execution_time"] for result in results}
     by_model = {name.split(".")[-1]: spent for name, spent in seconds.items() if name.startswith("model.")}

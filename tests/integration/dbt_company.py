@@ -53,6 +53,7 @@ class DbtCompany:
     warehouse: str
     folder: Path
     project: Path = DBT_PROJECT_DIR
+    full_build_above_ratio: float = 100
     chance: random.Random = field(default_factory=lambda: random.Random(5))  # noqa: S311  a repeatable history
 
     @property
@@ -86,7 +87,7 @@ class DbtCompany:
     def arguments(self, *arguments: str) -> list[str]:
         """A dbt command with this company's folders; days are replaced however many they are."""
         project = ["--project-dir", str(self.project), "--profiles-dir", str(self.project)]
-        project += ["--vars", "{full_build_above_ratio: 100}"]
+        project += ["--vars", f"{{full_build_above_ratio: {self.full_build_above_ratio}}}"]
         return [*arguments, *project, "--target-path", str(self.folder), "--log-path", str(self.folder), "--quiet"]
 
     def dbt(self, *arguments: str, **more: str) -> dict[str, str]:

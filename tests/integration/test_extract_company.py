@@ -275,9 +275,7 @@ def test_rows_that_break_rules_are_quarantined_with_every_rule_or_flagged(compan
     assert (load.rows_raw, load.rows_quarantined) == (3 + again, 1)
 
 
-def test_a_key_that_comes_twice_keeps_its_latest_row(
-    operational_url: str, warehouse_url: str, tmp_path: Path
-) -> None:
+def test_a_key_that_comes_twice_keeps_its_latest_row(operational_url: str, warehouse_url: str, tmp_path: Path) -> None:
     company = Company(operational_url, warehouse_url, Settings(home=tmp_path, time_zone=TIME_ZONE))
     company.make_tables(keyed=False)
     add_stops(company, 3)
@@ -334,9 +332,7 @@ def test_a_stranger_with_other_names_and_types(company: Company, tmp_path: Path)
     assert company.extract("stops", profile=profile)["stops"].rows_raw == 1
     assert company.ask(
         "select stop_id, truck_id, service_date, weight_lb::text, extra, updated_at::text from raw.stops"
-    ) == [
-        ("6ecd8c99-4036-403d-bf84-cf8400f67836", "17", date(2024, 5, 5), "12.50", None, "2024-05-06 06:00:00+00")
-    ]
+    ) == [("6ecd8c99-4036-403d-bf84-cf8400f67836", "17", date(2024, 5, 5), "12.50", None, "2024-05-06 06:00:00+00")]
 
 
 def test_only_select_is_asked_of_the_source(company: Company, make_role: Callable[[str, str], str]) -> None:

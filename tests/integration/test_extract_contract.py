@@ -81,9 +81,7 @@ def test_a_wider_type_is_followed(loaded: Company) -> None:
     ],
     ids=["narrower", "another type", "column gone", "another key"],
 )
-def test_anything_else_needs_a_full_refresh(
-    loaded: Company, change: Callable[[Table], Table], sentence: str
-) -> None:
+def test_anything_else_needs_a_full_refresh(loaded: Company, change: Callable[[Table], Table], sentence: str) -> None:
     loaded.source("alter table stops alter column truck_id type bigint using 5")
     other = changed(loaded, change)
     before = loaded.ask("select * from raw.stops order by stop_id")

@@ -154,9 +154,7 @@ def test_reconciling_is_cheap_to_ask_for_and_finds_exchanged_rows(company: Compa
     company.extract("stops")
     # one row gone, one come in before the overlap: the count is the same and the cursor shows nothing
     company.source("delete from stops where stop_id = 'S7'")
-    company.source(
-        "insert into stops values ('N', 'T1', '2024-03-02', 'missed', 5, null, '2024-03-01 12:00Z')"
-    )
+    company.source("insert into stops values ('N', 'T1', '2024-03-02', 'missed', 5, null, '2024-03-01 12:00Z')")
     assert company.extract("stops")["stops"].status == "unchanged"
     load = company.extract("stops", reconcile=True)["stops"]
     assert (load.rows_inserted, load.rows_deleted) == (1, 1)
@@ -296,4 +294,3 @@ def test_all_tables_of_the_contract_in_one_run(company: Company) -> None:
     company.extract()
     for name in CONTRACT.tables:
         assert company.rows(name, "raw") == company.rows(name, "source"), name
-

@@ -75,7 +75,5 @@ def test_the_warehouse_user_need_not_be_a_superuser(own: Company, postgres16: Em
     finally:
         with psycopg.connect(own.warehouse, autocommit=True) as connection:
             connection.execute("reassign owned by loader to current_user; drop owned by loader")
-            connection.execute(
-                sql.SQL("alter database {} owner to current_user").format(sql.Identifier(database))
-            )
+            connection.execute(sql.SQL("alter database {} owner to current_user").format(sql.Identifier(database)))
             connection.execute("drop role loader")

@@ -1,9 +1,6 @@
-"""Which business days a row touches, as SQL over a row of staging or raw. Writing them down belongs to ``record``.
+"""Which business days a row touches, as SQL over a row of staging or raw. Writing them down belongs to ``record``."""
 
-Days travel as ``datemultirange``: one day for a dated row, a stretch for an interval, nothing for a row without one.
-"""
-
-from datetime import date
+from datetime import date, timedelta
 
 import psycopg
 from psycopg import sql
@@ -16,8 +13,7 @@ from warehouse_assets.source.contract import Contract, Table
 REACH_DAYS = 36_525
 
 #: Days outside the calendar of Python and of most clients are typing errors too, and touch nothing.
-FIRST_DAY, LAST_DAY = sql.Literal(date.min), sql.Literal(date.max)
-NOTHING = sql.SQL("'{}'::datemultirange")
+FIRST_DAY, LAST_DAY = sql.Literal(date.min), sql.Literal(date.max - timedelta(days=1))
 
 
 def business_day(table: Table, column: str, time_zone: str, alias: str | None = None) -> sql.Composed:
@@ -28,29 +24,37 @@ def business_day(table: Table, column: str, time_zone: str, alias: str | None = 
     return sql.SQL("({} at time zone {})::date").format(name, sql.Literal(time_zone))
 
 
-def touched(table: Table, alias: str, today: date, time_zone: str) -> sql.Composed:
-    """The days that the row behind ``alias`` touches by itself, as datemultirange, never null.
+def touched(table: Table, alias: str, today: date, time_zone: str) -> tuple[sql.Composed, sql.Composed]:
+    """The days that the row behind ``alias`` touches by itself: the first, and the one after the last.
 
-    An open interval ends with ``today``; a reversed one touches nothing.
+    Both are null, or the second not after the first, where it touches none. An open interval ends with ``today``.
     """
     spec = table.business_date
     if spec is not None and spec.column is not None:
         day = business_day(table, spec.column, time_zone, alias)
-        return sql.SQL(
-            "case when {0} between {2} and {3} then datemultirange(daterange({0}, {0} + 1)) else {1} end"
-        ).format(day, NOTHING, FIRST_DAY, LAST_DAY)
+        within = sql.SQL("case when {0} between {1} and {2} then {0} end").format(day, FIRST_DAY, LAST_DAY)
+        return within, sql.SQL("({} + 1)").format(within)
     if spec is not None and spec.start is not None and spec.end is not None:
         start = business_day(table, spec.start, time_zone, alias)
         end = business_day(table, spec.end, time_zone, alias)
-        first, last = (sql.Literal(date.fromordinal(today.toordinal() + step)) for step in (-REACH_DAYS, REACH_DAYS))
-        ends = sql.SQL("least(coalesce({}, {}), {})").format(
-            end, sql.Literal(date.fromordinal(today.toordinal() + 1)), last
+        earliest, latest, open_end = (
+            sql.Literal(date.fromordinal(today.toordinal() + step)) for step in (-REACH_DAYS, REACH_DAYS, 1)
         )
-        starts = sql.SQL("greatest({}, {})").format(start, first)
-        return sql.SQL(
-            "case when {0} is not null and {1} < {2} then datemultirange(daterange({1}, {2})) else {3} end"
-        ).format(start, starts, ends, NOTHING)
-    return sql.Composed([NOTHING])
+        return (
+            sql.SQL("case when {0} is not null then greatest({0}, {1}) end").format(start, earliest),
+            sql.SQL("case when {0} is not null then least(coalesce({1}, {2}), {3}) end").format(
+                start, end, open_end, latest
+            ),
+        )
+    nothing = sql.Composed([sql.SQL("null::date")])
+    return nothing, nothing
+
+
+def as_ranges(first: sql.Composable, end: sql.Composable) -> sql.Composed:
+    """Two columns of ``touched`` as datemultirange, never null."""
+    return sql.SQL(
+        "case when {0} < {1} then datemultirange(daterange({0}, {1})) else '{{}}'::datemultirange end"
+    ).format(first, end)
 
 
 def is_interval(table: Table) -> bool:
@@ -58,9 +62,7 @@ def is_interval(table: Table) -> bool:
     return table.business_date is not None and table.business_date.start is not None
 
 
-def days_through(
-    connection: psycopg.Connection, contract: Contract, table: Table, time_zone: str
-) -> set[date]:
+def days_through(connection: psycopg.Connection, contract: Contract, table: Table, time_zone: str) -> set[date]:
     """The days of the rows of raw.<through> that hold the key of a changed row (pg_temp.extract_changed).
 
     Empty where the table is not dated through another, or that other has not been made.
@@ -71,9 +73,7 @@ def days_through(
     through = contract.table(spec.through)
     if through.business_date is None or through.business_date.column is None:
         return set()
-    exists = connection.execute(
-        "select to_regclass(%s) is not null", (names.raw(through.name).as_string(),)
-    ).fetchone()
+    exists = connection.execute("select to_regclass(%s) is not null", (names.raw(through.name).as_string(),)).fetchone()
     if not exists or not exists[0]:
         return set()
     rows = connection.execute(

@@ -64,9 +64,7 @@ def create(connection: psycopg.Connection, table: Table) -> None:
             names.raw(table.name), names.definitions(table), system, sql.Literal(FILLFACTOR)
         )
     )
-    keys = sql.SQL(", ").join(
-        sql.SQL('{} text collate "C"').format(sql.Identifier(name)) for name in table.primary_key
-    )
+    keys = sql.SQL(", ").join(sql.SQL('{} text collate "C"').format(sql.Identifier(name)) for name in table.primary_key)
     connection.execute(
         sql.SQL(
             """
@@ -271,9 +269,7 @@ def is_wider(was: str, wanted: str) -> bool:
     if was == "integer" and wanted == "double precision":
         return True
     before, after = _digits(was), _digits(wanted)
-    return bool(
-        before and after and wanted != "integer" and after[0] >= before[0] and after[1] >= before[1]
-    )
+    return bool(before and after and wanted != "integer" and after[0] >= before[0] and after[1] >= before[1])
 
 
 def _drop_views(connection: psycopg.Connection, table: Table) -> None:

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from warehouse_assets.database.copy import CopyCount
 from warehouse_assets.extract import ddl, names, rules
-from warehouse_assets.extract.days import FIRST_DAY, LAST_DAY, business_day, touched
+from warehouse_assets.extract.days import FIRST_DAY, LAST_DAY, as_ranges, business_day, touched
 from warehouse_assets.extract.merge import Calendar
 from warehouse_assets.extract.source import OnRows, Session
 from warehouse_assets.source.contract import Table
@@ -52,9 +52,9 @@ def copy_into_raw(
     )
     copied = session.copy_rows(table, connection, target, None, on_rows)
     connection.execute(
-        sql.SQL(
-            "alter table {0} alter column _batch_id drop default, alter column _extracted_at drop default"
-        ).format(target)
+        sql.SQL("alter table {0} alter column _batch_id drop default, alter column _extracted_at drop default").format(
+            target
+        )
     )
     return copied
 
@@ -120,7 +120,7 @@ def _interval_days(connection: psycopg.Connection, table: Table, calendar: Calen
             ) as stretches
             """
         ).format(
-            days=touched(table, "rows", calendar.today, calendar.time_zone),
+            days=as_ranges(*touched(table, "rows", calendar.today, calendar.time_zone)),
             raw=names.raw(table.name),
         )
     )

@@ -153,9 +153,7 @@ def extract_system(
 
 
 @contextlib.contextmanager
-def _opened(
-    profile: Profile, databases: Databases, chosen: Sequence[Table], run_id: str | None
-) -> Iterator[Snapshot]:
+def _opened(profile: Profile, databases: Databases, chosen: Sequence[Table], run_id: str | None) -> Iterator[Snapshot]:
     """Open the source; where that fails, say so in the job log of each table."""
     with contextlib.ExitStack() as stack:
         try:

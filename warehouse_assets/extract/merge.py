@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from warehouse_assets.extract import names
-from warehouse_assets.extract.days import NOTHING, business_day, is_interval, touched
+from warehouse_assets.extract.days import as_ranges, business_day, is_interval, touched
 from warehouse_assets.source.contract import Table
 
 
@@ -60,84 +60,137 @@ def has_duplicate_keys(connection: psycopg.Connection, table: Table) -> bool:
 def merge_staging(connection: psycopg.Connection, table: Table, calendar: Calendar, batch_id: int) -> Difference:
     """Write the rows of staging that raw lacks or has otherwise, as batch ``batch_id``; return their numbers.
 
-    One statement looks each row up once: what differs is merged while its page is at hand, and noted with its days
-    in pg_temp.extract_changed.
+    One statement looks each row up once, and notes what it wrote with its days in pg_temp.extract_changed. From
+    PostgreSQL 18 on MERGE itself tells what a row was before; earlier, the rows that differ pass through a
+    materialized query first, which costs half as much again (0.41 s instead of 0.27 s of processor for 50,000 rows).
     """
+    tells_old = connection.info.server_version >= 180000
+    before = "old" if tells_old else "present"
+    old_first, old_end = touched(table, before, calendar.today, calendar.time_zone)
+    new_first, new_end = touched(table, "fresh", calendar.today, calendar.time_zone)
     contracted = table.column_names
-    spec = table.business_date
-    if spec is not None and is_interval(table):
-        others = [name for name in contracted if name not in (spec.start, spec.end, table.cursor)] + ["_flags"]
-        others_differ = sql.SQL("({}) is distinct from ({})").format(_row(others, "fresh"), _row(others, "present"))
-    else:
-        others_differ = sql.Composed([sql.SQL("true")])
-    connection.execute(
-        sql.SQL(
-            """
-            with differing as materialized (
-                select
-                    fresh.*,
-                    present.ctid as "target id",
-                    present._deleted_at is null and present.ctid is not null as "was live",
-                    {others_differ} as "others differ",
-                    case when present._deleted_at is null then {old_days} else {nothing} end as "old days",
-                    {new_days} as "new days"
-                from {staging} as fresh
-                left join {raw} as present on {same}
-                where present.ctid is null
-                    or present._deleted_at is not null
-                    or ({new}) is distinct from ({old})
-            ),
-
-            noted as (
-                insert into pg_temp.extract_changed
-                    (key, is_new, was_live, is_written, others_differ, old_days, new_days)
-                select
-                    {key}::text, "target id" is null, "was live", true, "others differ", "old days", "new days"
-                from differing
-            )
-
-            merge into {raw} as target
-            using differing as fresh on target.ctid = fresh."target id"
-            when matched then update set
-                {assignments},
-                _batch_id = {batch_id},
-                _extracted_at = now(),
-                _deleted_at = null
-            when not matched then
-                insert ({columns}, _flags, _batch_id, _extracted_at)
-                values ({values}, fresh._flags, {batch_id}, now())
-            """
-        ).format(
-            others_differ=others_differ,
-            old_days=touched(table, "present", calendar.today, calendar.time_zone),
-            new_days=touched(table, "fresh", calendar.today, calendar.time_zone),
-            nothing=NOTHING,
-            staging=names.STAGING,
-            raw=names.raw(table.name),
-            same=names.same(table.primary_key, "fresh", "present"),
-            new=_row([*contracted, "_flags"], "fresh"),
-            old=_row([*contracted, "_flags"], "present"),
-            key=sql.Identifier(table.primary_key[0]),
-            assignments=sql.SQL(", ").join(
-                sql.SQL("{0} = fresh.{0}").format(sql.Identifier(name)) for name in (*contracted, "_flags")
-            ),
-            batch_id=sql.Literal(batch_id),
-            columns=names.columns(contracted),
-            values=names.columns(contracted, "fresh"),
-        )
+    statement = sql.SQL(_MERGE_TELLING_OLD if tells_old else _MERGE_OF_DIFFERING).format(
+        others_differ=_others_differ(table, before),
+        old_first=old_first,
+        old_end=old_end,
+        new_first=new_first,
+        new_end=new_end,
+        staging=names.STAGING,
+        raw=names.raw(table.name),
+        same=names.same(table.primary_key, "fresh", "present"),
+        new=_row([*contracted, "_flags"], "fresh"),
+        present=_row([*contracted, "_flags"], "present"),
+        key=_key(table, "fresh"),
+        assignments=sql.SQL(", ").join(
+            sql.SQL("{0} = fresh.{0}").format(sql.Identifier(name)) for name in (*contracted, "_flags")
+        ),
+        batch_id=sql.Literal(batch_id),
+        columns=names.columns(contracted),
+        values=names.columns(contracted, "fresh"),
     )
+    connection.execute(statement)
     row = connection.execute(
         """
         select
-            count(*) filter (where is_new),
-            count(*) filter (where was_live),
-            count(*) filter (where not is_new and not was_live)
+            coalesce(sum(rows) filter (where is_new), 0)::bigint,
+            coalesce(sum(rows) filter (where was_live), 0)::bigint,
+            coalesce(sum(rows) filter (where not is_new and not was_live), 0)::bigint
         from pg_temp.extract_changed
         where is_written
         """
     ).fetchone()
     assert row is not None  # noqa: S101  an aggregate has one row
     return Difference(*row)
+
+
+_MERGE_TELLING_OLD = """
+    with written as (
+        merge into {raw} as present
+        using {staging} as fresh on {same}
+        when matched and (present._deleted_at is not null or ({new}) is distinct from ({present})) then update set
+            {assignments},
+            _batch_id = {batch_id},
+            _extracted_at = now(),
+            _deleted_at = null
+        when not matched then
+            insert ({columns}, _flags, _batch_id, _extracted_at)
+            values ({values}, fresh._flags, {batch_id}, now())
+        returning
+            {key} as key,
+            old.ctid is null as is_new,
+            old.ctid is not null and old._deleted_at is null as was_live,
+            {others_differ} as others_differ,
+            case when old._deleted_at is null then {old_first} end as old_first,
+            {old_end} as old_end,
+            {new_first} as new_first,
+            {new_end} as new_end
+    )
+
+    insert into pg_temp.extract_changed (
+        key, is_new, was_live, is_written, others_differ, old_first, old_end, new_first, new_end, rows
+    )
+    select key, is_new, was_live, true, others_differ, old_first, old_end, new_first, new_end, count(*)
+    from written
+    group by 1, 2, 3, 5, 6, 7, 8, 9
+"""
+
+_MERGE_OF_DIFFERING = """
+    with differing as materialized (
+        select
+            fresh.*,
+            present.ctid as "target id",
+            present.ctid is not null and present._deleted_at is null as "was live",
+            {others_differ} as "others differ",
+            case when present._deleted_at is null then {old_first} end as "old first",
+            {old_end} as "old end",
+            {new_first} as "new first",
+            {new_end} as "new end"
+        from {staging} as fresh
+        left join {raw} as present on {same}
+        where present.ctid is null
+            or present._deleted_at is not null
+            or ({new}) is distinct from ({present})
+    ),
+
+    noted as (
+        insert into pg_temp.extract_changed (
+            key, is_new, was_live, is_written, others_differ, old_first, old_end, new_first, new_end, rows
+        )
+        select
+            {key}, "target id" is null, "was live", true, "others differ",
+            "old first", "old end", "new first", "new end", count(*)
+        from differing as fresh
+        group by 1, 2, 3, 5, 6, 7, 8, 9
+    )
+
+    merge into {raw} as target
+    using differing as fresh on target.ctid = fresh."target id"
+    when matched then update set
+        {assignments},
+        _batch_id = {batch_id},
+        _extracted_at = now(),
+        _deleted_at = null
+    when not matched then
+        insert ({columns}, _flags, _batch_id, _extracted_at)
+        values ({values}, fresh._flags, {batch_id}, now())
+"""
+
+
+def _others_differ(table: Table, before: str) -> sql.Composed:
+    """Whether columns beside the interval's own bounds (and the cursor) differ; always so without an interval."""
+    spec = table.business_date
+    if spec is None or not is_interval(table):
+        return sql.Composed([sql.SQL("true")])
+    shape = (spec.start, spec.end, table.cursor)
+    others = [*(name for name in table.column_names if name not in shape), "_flags"]
+    return sql.SQL("({}) is distinct from ({})").format(_row(others, "fresh"), _row(others, before))
+
+
+def _key(table: Table, alias: str) -> sql.Composed:
+    """The key to note of a changed row: needed only where its days are found through another table."""
+    if table.business_date is None or table.business_date.through is None:
+        return sql.Composed([sql.SQL("null::text")])
+    return sql.SQL("{}::text").format(sql.Identifier(alias, table.primary_key[0]))
 
 
 def _row(columns: list[str], alias: str) -> sql.Composed:
@@ -203,57 +256,67 @@ def _note_gone(
     connection: psycopg.Connection, table: Table, calendar: Calendar, statement: sql.Composed, was_live: sql.SQL
 ) -> int:
     """Run a delete or update of raw (alias present) and note the days of the rows that were live; return these."""
-    return connection.execute(
+    first, end = touched(table, "present", calendar.today, calendar.time_zone)
+    row = connection.execute(
         sql.SQL(
             """
             with gone as (
                 {statement}
-                returning {key}::text as key, {was_live} as was_live, {days} as days
+                returning {key} as key, {was_live} as was_live, {first} as first, {end} as end_
+            ),
+
+            noted as (
+                insert into pg_temp.extract_changed
+                    (key, is_new, was_live, is_written, others_differ, old_first, old_end, rows)
+                select key, false, true, false, true, first, end_, count(*)
+                from gone
+                where was_live
+                group by 1, 6, 7
+                returning rows
             )
-            insert into pg_temp.extract_changed
-                (key, is_new, was_live, is_written, others_differ, old_days, new_days)
-            select key, false, true, false, true, days, '{{}}'
-            from gone
-            where was_live
+
+            select coalesce(sum(rows), 0)::bigint
+            from noted
             """
-        ).format(
-            statement=statement,
-            key=sql.Identifier("present", table.primary_key[0]),
-            was_live=was_live,
-            days=touched(table, "present", calendar.today, calendar.time_zone),
-        )
-    ).rowcount
+        ).format(statement=statement, key=_key(table, "present"), was_live=was_live, first=first, end=end)
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def changed_days(connection: psycopg.Connection) -> set[date]:
     """The days of the changed rows: before and after; of an interval alone that moved, those on one side only."""
     rows = connection.execute(
-        """
-        select lower(stretch) + generate_series(0, upper(stretch) - lower(stretch) - 1)
-        from (
-            select unnest(range_agg(
-                case when others_differ then old_days + new_days else (old_days + new_days) - (old_days * new_days) end
-            )) as stretch
-            from (select distinct others_differ, old_days, new_days from pg_temp.extract_changed) as distinct_days
-        ) as stretches
-        """
+        sql.SQL(
+            """
+            select lower(stretch) + generate_series(0, upper(stretch) - lower(stretch) - 1)
+            from (
+                select unnest(range_agg(
+                    case when others_differ then old + new else (old + new) - (old * new) end
+                )) as stretch
+                from (
+                    select distinct others_differ, {old} as old, {new} as new
+                    from pg_temp.extract_changed
+                ) as distinct_days
+            ) as stretches
+            """
+        ).format(
+            old=as_ranges(sql.Identifier("old_first"), sql.Identifier("old_end")),
+            new=as_ranges(sql.Identifier("new_first"), sql.Identifier("new_end")),
+        )
     )
     return {day for (day,) in rows}
 
 
-def latest_day(
-    connection: psycopg.Connection, table: Table, calendar: Calendar, before: date | None
-) -> date | None:
+def latest_day(connection: psycopg.Connection, table: Table, calendar: Calendar, before: date | None) -> date | None:
     """The latest business day of a live row, not after today, given what it was before this batch."""
     spec = table.business_date
     if spec is None or spec.column is None:
         return None
-    day = business_day(table, spec.column, calendar.time_zone)
     row = connection.execute(
         """
         select
-            max(upper(new_days) - 1) filter (where upper(new_days) - 1 <= %(today)s),
-            coalesce(bool_or(old_days <> new_days and upper(old_days) - 1 = %(before)s), false)
+            max(new_first) filter (where new_first <= %(today)s),
+            coalesce(bool_or(old_first = %(before)s and new_first is distinct from old_first), false)
         from pg_temp.extract_changed
         """,
         {"today": calendar.today, "before": before},
@@ -262,7 +325,9 @@ def latest_day(
     if before is not None and has_left and (found is None or found < before):
         row = connection.execute(
             sql.SQL("select max({day}) from {raw} where {day} <= {today} and _deleted_at is null").format(
-                day=day, raw=names.raw(table.name), today=sql.Literal(calendar.today)
+                day=business_day(table, spec.column, calendar.time_zone),
+                raw=names.raw(table.name),
+                today=sql.Literal(calendar.today),
             )
         ).fetchone()
         return row[0] if row else None

@@ -77,9 +77,7 @@ def read_state(connection: psycopg.Connection, table: str) -> TableState | None:
     return None if row is None else TableState(*row)
 
 
-def write_state(
-    connection: psycopg.Connection, load: TableLoad, contract_hash: str, *, is_raw_changed: bool
-) -> None:
+def write_state(connection: psycopg.Connection, load: TableLoad, contract_hash: str, *, is_raw_changed: bool) -> None:
     """Move the table's state to what ``load`` left. Without a batch only the reading itself is recorded."""
     connection.execute(
         """

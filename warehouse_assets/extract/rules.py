@@ -38,8 +38,11 @@ def prepare(connection: psycopg.Connection) -> None:
             was_live boolean not null,
             is_written boolean not null,
             others_differ boolean not null,
-            old_days datemultirange not null,
-            new_days datemultirange not null
+            old_first date,
+            old_end date,
+            new_first date,
+            new_end date,
+            rows bigint not null
         ) on commit delete rows
         """
     )
@@ -51,12 +54,13 @@ def apply_rules(connection: psycopg.Connection, table: Table, relation: sql.Comp
     Rows breaking an error rule leave the relation; rows breaking only warnings get ``_flags``.
     """
     rules = conditions(table)
-    connection.execute("truncate pg_temp.extract_broken")
+    connection.execute("truncate pg_temp.extract_broken; drop table if exists pg_temp.extract_found")
+    # made by a query, not inserted into: only so does PostgreSQL search raw with several processes
     found = connection.execute(
         sql.SQL(
             """
-            insert into pg_temp.extract_broken (row_id, errors, flags)
-            select ctid, {errors}, {warnings}
+            create temporary table extract_found on commit drop as
+            select ctid as row_id, {errors} as errors, {warnings} as flags
             from {relation}
             where {any_broken}
             """
@@ -67,7 +71,10 @@ def apply_rules(connection: psycopg.Connection, table: Table, relation: sql.Comp
             any_broken=sql.SQL(" or ").join(sql.SQL("({}) is false").format(_condition(rule)) for rule in rules),
         )
     ).rowcount
-    return _set_aside(connection, table, relation) if found else 0
+    if not found:
+        return 0
+    connection.execute("insert into pg_temp.extract_broken select row_id, errors, flags from pg_temp.extract_found")
+    return _set_aside(connection, table, relation)
 
 
 def conditions(table: Table) -> list[Rule]:

@@ -1,13 +1,22 @@
 {#- What the build of the current model has to do:
     {kind: 'full' | 'days' | 'nothing', days: [date text, ...], first: date text}.
 
-    Called while the model's SQL is rendered and again by its materialization; the lock taken by the first call keeps
-    both answers alike. -#}
+    Asked for often while the model's SQL is rendered, and by its materialization: found out once and kept in dbt's graph, which
+    lives as long as the invocation. The lock taken with it is held to the end of the build's transaction. -#}
 {% macro rebuild_plan() %}
     {%- if not execute or model.resource_type == 'unit_test' -%}
         {%- do return({'kind': 'full', 'days': [], 'first': none}) -%}
     {%- endif -%}
-    {%- do lock_model() -%}
+    {%- set plans = graph.setdefault('rebuild_plans', {}) -%}
+    {%- if model.unique_id not in plans -%}
+        {%- do lock_model() -%}
+        {%- do plans.update({model.unique_id: find_rebuild_plan()}) -%}
+    {%- endif -%}
+    {%- do return(plans[model.unique_id]) -%}
+{% endmacro %}
+
+
+{% macro find_rebuild_plan() %}
     {%- set found = fromjson(run_query(rebuild_plan_query()).columns[0].values()[0]) -%}
     {%- set days = found.days -%}
     {%- if flags.FULL_REFRESH or not found.is_built or found.code != code_version() -%}

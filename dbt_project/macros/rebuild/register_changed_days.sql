@@ -156,7 +156,11 @@
     {%- else -%}
         {%- set first -%}
             {%- if plan.kind == 'full' -%}
-                (select min(business_date) from etl.dirty_day where source_table in ({{ "'" ~ model_sources() | join("', '") ~ "'" }}))
+                (
+                    select min(business_date)
+                    from etl.dirty_day
+                    where source_table in ({{ "'" ~ model_sources() | join("', '") ~ "'" }})
+                )
             {%- else -%}
                 date '{{ plan.first }}'
             {%- endif -%}
@@ -239,7 +243,9 @@
 
             candidate as (
                 select generate_series(
-                    date_trunc('month', min(business_date) - 90), date_trunc('month', {{ data_clock() }}::timestamp), interval '1 month'
+                    date_trunc('month', min(business_date) - 90),
+                    date_trunc('month', {{ data_clock() }}::timestamp),
+                    interval '1 month'
                 )::date as as_of
                 from dirty
                 where business_date >= {{ data_clock() }} - 36525

@@ -1,0 +1,286 @@
+"""The materializations by themselves, on a project of three small models, on PostgreSQL 18 and 16."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from dbt_company import DbtCompany
+
+from warehouse_assets.database.embedded import EmbeddedServer
+from warehouse_assets.database.migrate import migrate
+from warehouse_assets.settings import DBT_PROJECT_DIR
+
+pytest_plugins = ["dbt_company"]
+
+PROJECT = """
+name: warehouse
+version: "1.0.0"
+profile: warehouse
+on-run-start: "{{ remember_ceilings() }}"
+flags: {send_anonymous_usage_stats: false, use_colors: false}
+vars: {full_build_above_ratio: 100}
+models: {+schema: marts}
+"""
+SALE_DAY = """
+{{ config(materialized='business_days', day='sale_date', sources=['sales'], reach={'sales': [0, 2]},
+          indexes=[{'columns': ['sale_date'], 'unique': true}]) }}
+-- the sales of a day and of the two before it
+select day.sale_date, count(*)::integer as sales, sum(sale.amount)::numeric(14, 2) as amount_usd
+from (select distinct sale_date + n as sale_date from raw.sales, generate_series(0, 2) as n) as day
+inner join raw.sales as sale on sale.sale_date between day.sale_date - 2 and day.sale_date
+where {{ in_rebuilt_days('day.sale_date') }}
+group by day.sale_date
+"""
+BALANCE = """
+{{ config(materialized='business_days', day='sale_date', sources=['sales'], running=true) }}
+select
+    sale_date,
+    (sum(sum(amount)) over (order by sale_date) + (
+        {% if is_full_build() %} 0
+        {% else %} coalesce((
+            select balance_usd from {{ this }} where sale_date < {{ first_rebuilt_day() }}
+            order by sale_date desc limit 1
+        ), 0)
+        {% endif %}
+    ))::numeric(14, 2) as balance_usd
+from raw.sales
+where {{ in_rebuilt_days('sale_date') }}
+group by sale_date
+"""
+TOTAL = """
+{{ config(materialized='tracked_table', sources=['sales']) }}
+select count(*)::integer as sales, coalesce(sum(amount), 0)::numeric(14, 2) as amount_usd from raw.sales
+"""
+LATEST = "select max(sale_date) as sale_date, count(*) as sales from raw.sales"
+AMOUNT = '      - {name: amount_usd, data_type: "numeric(14,2)"}\n'
+SCHEMA = """
+version: 2
+models:
+  - name: sale_day
+    config: {contract: {enforced: true}}
+    columns:
+      - {name: sale_date, data_type: date}
+      - {name: sales, data_type: integer}
+      - {name: amount_usd, data_type: "numeric(14,2)"}
+  - name: balance
+    config: {contract: {enforced: true}}
+    columns:
+      - {name: sale_date, data_type: date}
+      - {name: balance_usd, data_type: "numeric(14,2)"}
+"""
+
+
+@dataclass
+class Shop(DbtCompany):
+    """A raw table of sales and the models on it."""
+
+    batch: int = 0
+
+    def model(self, name: str, text: str) -> None:
+        """Write a model."""
+        (self.project / "models" / f"{name}.sql").write_text(text)
+
+    def sell(self, *days_and_amounts: tuple[str, float]) -> None:
+        """Insert sales in one batch, with the days they touch."""
+        self._commit("insert into raw.sales (sale_date, amount) values (%s, %s)", *days_and_amounts)
+
+    def take_back(self, day: str) -> None:
+        """Delete the sales of a day that cost something, in one batch."""
+        self._commit("delete from raw.sales where sale_date = %s and amount > %s", (day, 0))
+
+    def _commit(self, statement: str, *values: tuple[str, float]) -> None:
+        self.batch += 1
+        with psycopg.connect(self.warehouse) as connection:
+            for day, amount in values:
+                connection.execute(statement, (day, amount))  # type: ignore[arg-type]  # constants above
+                connection.execute(
+                    "insert into etl.dirty_day (source_table, batch_id, business_date) "
+                    "select 'sales', %s, %s::date on conflict do nothing",
+                    (self.batch, day),
+                )
+            connection.execute(
+                "insert into etl.table_state (source_table, profile, batch_id, changed_batch_id) "
+                "values ('sales', 'test', %(b)s, %(b)s) "
+                "on conflict (source_table) do update set batch_id = %(b)s, changed_batch_id = %(b)s",
+                {"b": self.batch},
+            )
+
+    def days(self) -> dict[str, tuple[int, float]]:
+        """The rows of sale_day."""
+        rows = self.query("select sale_date::text, sales, amount_usd::float from marts.sale_day")
+        return {day: (sales, amount) for day, sales, amount in rows}
+
+    def rebuilt(self, model: str) -> int | None:
+        """Days the last build of a model replaced; None for a full build."""
+        ((days,),) = self.query("select days_rebuilt from etl.model_build where model = %s", model)
+        return int(days) if days is not None else None
+
+    def same_as_full(self) -> bool:
+        """Whether a full build changes nothing."""
+        self.keep(self.tables())
+        self.dbt("run", "--full-refresh")
+        return self.differences(self.tables()) == {}
+
+
+@pytest.fixture(params=["server", "postgres16"])
+def shop(request: pytest.FixtureRequest, make_database: Callable[..., str], tmp_path: Path) -> Shop:
+    """A shop with three days of sales, not yet built; on the product's own server and on a user's older one."""
+    on: EmbeddedServer = request.getfixturevalue(request.param)
+    url = make_database(on)
+    migrate(url)
+    project = tmp_path / "project"
+    (project / "models").mkdir(parents=True)
+    shutil.copytree(DBT_PROJECT_DIR / "macros", project / "macros")
+    shutil.copy(DBT_PROJECT_DIR / "profiles.yml", project)
+    (project / "dbt_project.yml").write_text(PROJECT)
+    (project / "models" / "models.yml").write_text(SCHEMA)
+    made = Shop("", url, tmp_path / "target", project)
+    for name, text in (("sale_day", SALE_DAY), ("balance", BALANCE), ("total", TOTAL), ("latest", LATEST)):
+        made.model(name, text)
+    made.query("create table raw.sales (sale_id serial primary key, sale_date date, amount numeric(14, 2))")
+    made.sell(("2024-01-30", 10), ("2024-01-31", 20), ("2024-03-01", 5))
+    return made
+
+
+def test_a_full_build_makes_partitions_of_the_months_that_have_rows(shop: Shop) -> None:
+    shop.dbt("run")
+    assert shop.days() == {
+        "2024-01-30": (1, 10), "2024-01-31": (2, 30), "2024-02-01": (2, 30), "2024-02-02": (1, 20),
+        "2024-03-01": (1, 5), "2024-03-02": (1, 5), "2024-03-03": (1, 5),
+    }  # fmt: skip
+    partitions = shop.query(
+        "select inhrelid::regclass::text from pg_inherits where inhparent = 'marts.sale_day'::regclass"
+    )
+    assert {name for (name,) in partitions} == {f"marts.sale_day_y2024m0{month}" for month in (1, 2, 3)}
+    assert shop.rebuilt("sale_day") is None
+
+
+def test_a_later_batch_rebuilds_the_days_it_reaches(shop: Shop) -> None:
+    shop.dbt("run")
+    shop.sell(("2024-01-31", 7))
+    shop.dbt("run")
+    assert shop.rebuilt("sale_day") == 3  # the day and, by its reach, the two after it
+    assert shop.days()["2024-02-02"] == (2, 27)
+    assert shop.same_as_full()
+
+
+def test_a_day_whose_rows_are_gone_is_gone(shop: Shop) -> None:
+    shop.dbt("run")
+    shop.take_back("2024-03-01")
+    shop.dbt("run")
+    assert "2024-03-01" not in shop.days()
+    assert shop.same_as_full()
+
+
+def test_a_day_of_the_future_gets_a_partition_of_its_own(shop: Shop) -> None:
+    shop.dbt("run")
+    shop.sell(("2091-07-15", 3), ("1931-02-02", 4))
+    shop.dbt("run")
+    assert shop.days()["2091-07-15"] == (1, 3)
+    assert shop.query("select to_regclass('marts.sale_day_y2091m07') is not null") == [(True,)]
+    assert shop.same_as_full()
+    assert shop.days()["1931-02-04"] == (1, 4)
+
+
+def test_a_row_without_a_day_stops_the_build_and_leaves_the_table(shop: Shop) -> None:
+    shop.dbt("run")
+    before = shop.days()
+    shop.model(
+        "sale_day",
+        SALE_DAY.replace("select day.sale_date,", "select nullif(day.sale_date, '2024-03-02') as sale_date,"),
+    )
+    _, failed = shop.try_dbt("run", "--select", "sale_day")
+    assert "sale_day: 1 rows have no sale_date; give every row a business day" in failed["sale_day"]
+    assert shop.days() == before
+
+
+def test_a_running_model_goes_on_from_the_day_before(shop: Shop) -> None:
+    shop.dbt("run")
+    shop.sell(("2024-02-15", 100))
+    shop.dbt("run")
+    balances = shop.query("select sale_date::text, balance_usd::float from marts.balance order by 1")
+    assert balances == [("2024-01-30", 10), ("2024-01-31", 30), ("2024-02-15", 130), ("2024-03-01", 135)]
+    assert shop.rebuilt("balance") == 1
+    assert shop.same_as_full()
+
+
+def test_columns_change_in_place_under_grants_and_views(shop: Shop) -> None:
+    shop.dbt("run")
+    shop.query("create view public.days as select count(sale_date) as days from marts.sale_day")
+    oid = shop.query("select 'marts.sale_day'::regclass::oid")
+    wider = SALE_DAY.replace(
+        "count(*)::integer as sales", "count(*) as sales, max(sale.amount)::numeric(14, 2) as most_usd"
+    )
+    shop.model("sale_day", wider)
+    most = AMOUNT.replace("amount_usd", "most_usd")
+    described = SCHEMA.replace("{name: sales, data_type: integer}", "{name: sales, data_type: bigint}")
+    (shop.project / "models" / "models.yml").write_text(described.replace(AMOUNT, most + AMOUNT))
+    shop.dbt("run", "--select", "sale_day")
+    assert shop.query("select 'marts.sale_day'::regclass::oid") == oid
+    assert shop.query("select days from public.days") == [(7,)]
+    types = (
+        "select attname, format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'marts.sale_day'::regclass"
+    )
+    found = dict(shop.query(f"{types} and attnum > 0 and not attisdropped"))
+    assert found == {
+        "sale_date": "date", "sales": "bigint", "amount_usd": "numeric(14,2)", "most_usd": "numeric(14,2)"
+    }  # fmt: skip
+    shop.sell(("2024-01-31", 7))
+    shop.dbt("run", "--select", "sale_day")
+    assert shop.query("select most_usd from marts.sale_day where sale_date = '2024-02-02'")[0][0] == 20
+
+
+def test_a_view_on_a_column_that_goes_stops_the_build_in_plain_words(shop: Shop) -> None:
+    shop.dbt("run")
+    shop.query("create view public.amounts as select amount_usd from marts.sale_day")
+    before = shop.days()
+    shop.model("sale_day", SALE_DAY.replace(", sum(sale.amount)::numeric(14, 2) as amount_usd", ""))
+    (shop.project / "models" / "models.yml").write_text(SCHEMA.replace(AMOUNT, ""))
+    _, failed = shop.try_dbt("run", "--select", "sale_day")
+    assert "view amounts depends on column amount_usd" in failed["sale_day"]
+    assert shop.days() == before
+
+
+def test_a_table_and_a_view_are_left_alone_until_what_they_read_or_say_changes(shop: Shop) -> None:
+    first = shop.dbt("run")
+    assert first["total"].startswith("INSERT")
+    assert set(shop.dbt("run").values()) == {"UNCHANGED"}
+    shop.sell(("2024-03-02", 1))
+    second = shop.dbt("run")
+    assert second["total"].startswith("INSERT")
+    assert second["latest"] == "UNCHANGED"
+    assert shop.query("select sales, amount_usd::float from marts.total") == [(4, 36)]
+    shop.model("latest", LATEST.replace("count(*) as sales", "count(*)::integer as number"))
+    assert shop.dbt("run")["latest"] != "UNCHANGED"
+    assert shop.query("select number from marts.latest") == [(4,)]
+    shop.query("drop view marts.latest")
+    shop.dbt("run")
+    assert shop.query("select number from marts.latest") == [(4,)]
+
+
+def test_days_belong_in_models_by_days_alone(shop: Shop) -> None:
+    shop.model("total", TOTAL + "where {{ in_rebuilt_days('sale_date') }}")
+    _, failed = shop.try_dbt("run", "--select", "total")
+    assert "belong in models materialized as business_days" in failed["total"]
+
+
+def test_a_model_by_days_must_name_its_sources(shop: Shop) -> None:
+    shop.model("sale_day", SALE_DAY.replace("sources=['sales'], ", ""))
+    _, failed = shop.try_dbt("run", "--select", "sale_day")
+    assert "must name the raw tables the model depends on" in failed["sale_day"]
+
+
+def test_from_a_third_of_the_days_on_the_table_is_built_anew(shop: Shop) -> None:
+    every_day = [(f"2024-{month:02}-{day:02}", 1.0) for month in (1, 2, 3) for day in range(1, 29)]
+    shop.sell(*every_day)
+    shop.dbt("run")
+    shop.sell(*every_day[:40])
+    shop.dbt("run", "--select", "sale_day")
+    assert shop.rebuilt("sale_day") == 42
+    shop.sell(*every_day[:40])
+    shop.full_build_above_ratio = 0.33
+    shop.dbt("run", "--select", "sale_day")
+    assert shop.rebuilt("sale_day") is None
