@@ -22,10 +22,6 @@ def assert_equals_full_build(company: DbtCompany) -> None:
     assert company.differences(company.tables()) == {}
 
 
-@pytest.mark.xfail(
-    reason="known defect: a correction that moves money between days leaves the day it left in financial_daily",
-    strict=False,
-)
 def test_any_history_of_batches_ends_in_the_tables_of_a_full_build(company: DbtCompany) -> None:
     by_days: set[str] = set()
     for _ in range(3):

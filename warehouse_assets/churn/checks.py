@@ -7,6 +7,7 @@ from typing import Any
 from dagster import AssetCheckResult, AssetChecksDefinition, AssetCheckSeverity, asset_check
 
 from warehouse_assets.database.resource import WarehouseResource
+from warehouse_assets.quality.memory import UNCHANGED
 
 CHECK = "features.customer_month: sound"
 
@@ -37,23 +38,21 @@ def build_churn_checks() -> list[AssetChecksDefinition]:
         description="Keys unique and not null, values in their ranges; a broken row stops training and scoring.",
     )
     def customer_months_sound(warehouse: WarehouseResource) -> AssetCheckResult:
-        from warehouse_assets.churn.service import TRAINING_INPUTS
-        from warehouse_assets.churn.soundness import KEY, feature_expectations, unsound_rows
-        from warehouse_assets.churn.storage import read_customer_months
-        from warehouse_assets.extract.state import inputs_moved, inputs_seen, record_inputs
+        import inspect
+
+        from warehouse_assets.churn import soundness
+        from warehouse_assets.churn.storage import FEATURES_SCHEMA, FEATURES_TABLE, read_customer_months
         from warehouse_assets.quality.expectations import as_check_result, judge_frame
+        from warehouse_assets.quality.memory import fingerprint, has_held, remember_held
 
         with warehouse.connect("check customer_month") as connection:
-            # Great Expectations takes 6 s to import: a table it has passed and dbt has not touched since is only
-            # asked, in SQL, whether it still keeps the same rules.
-            moved = inputs_moved(connection, CHECK, TRAINING_INPUTS)
-            if not moved and not unsound_rows(connection):
-                return AssetCheckResult(passed=True, description="unchanged since the rules last held")
-            seen = inputs_seen(connection, TRAINING_INPUTS)
+            found = fingerprint(connection, FEATURES_SCHEMA, FEATURES_TABLE, inspect.getsource(soundness))
+            if has_held(connection, CHECK, found):
+                return AssetCheckResult(passed=True, description=UNCHANGED)
             frame = read_customer_months(connection)
-            verdict = judge_frame(frame, feature_expectations(list(frame.columns)), KEY)
+            verdict = judge_frame(frame, soundness.feature_expectations(list(frame.columns)), soundness.KEY)
             if not verdict.broken:
-                record_inputs(connection, CHECK, TRAINING_INPUTS, seen)
+                remember_held(connection, CHECK, found)
         return as_check_result(verdict)
 
     @asset_check(

@@ -31,7 +31,9 @@
     {%- call statement('state') -%} {{ save_model_state() }} {%- endcall -%}
     {%- if plan.kind != 'nothing' -%}
         {%- set days = none if plan.kind == 'full' else plan.days | length -%}
-        {%- call statement('build') -%} {{ save_model_build(load_result('main').response.rows_affected, days) }} {%- endcall -%}
+        {%- set replaced = load_result('replaced').response.rows_affected if plan.kind == 'days' else none -%}
+        {%- set written = load_result('main').response.rows_affected -%}
+        {%- call statement('build') -%} {{ save_model_build(written, days, replaced) }} {%- endcall -%}
     {%- endif -%}
     {%- if plan.kind == 'full' -%}
         {%- do persist_docs(target_relation, model) -%}
@@ -92,7 +94,9 @@
         {{ check_days(fresh, day) }}
         delete from {{ fresh }} where not ({{ days_condition(day, plan) }});
         {{ create_month_partitions(relation, months_of(fresh, day), none) }}
-        delete from {{ relation }} where {{ days_condition(day, plan) }};
+    {%- endcall -%}
+    {%- call statement('replaced') %}
+        delete from {{ relation }} where {{ days_condition(day, plan) }}
     {%- endcall -%}
     {%- call statement('main') %}
         insert into {{ relation }} ({{ contract_columns() }})

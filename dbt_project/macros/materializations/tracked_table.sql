@@ -8,8 +8,9 @@
     {%- set target_relation = this.incorporate(type='table') -%}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {#- before the hooks: a hook that has read the table would hold up the build that has the lock, and wait for it -#}
     {%- do lock_model() -%}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {%- if table_is_current() -%}
         {%- call noop_statement('main', 'UNCHANGED', 'UNCHANGED', 0) -%} select 1 {%- endcall -%}

@@ -173,6 +173,57 @@
 {% endmacro %}
 
 
+{#- Pre-hook of int_customer__account: keeps its rows for the comparison after the build; a row without a customer says that
+    there was no table, and no day needs naming. -#}
+{% macro keep_accounts() %}
+    do $keep$
+    begin
+        drop table if exists pg_temp.account_before;
+        if to_regclass('{{ this.include(database=false) }}') is not null then
+            create temporary table account_before on commit drop as select * from {{ this }};
+        else
+            create temporary table account_before (customer_id text) on commit drop;
+            insert into account_before values (null);
+        end if;
+    end
+    $keep$
+{% endmacro %}
+
+
+{#- Post-hook of int_customer__account: the days, up to the data clock, since the first agreement, invoice or payment of
+    the customers whose row is not what it was. -#}
+{% macro register_account_days() %}
+    {%- set days -%}
+        with changed as (
+            select coalesce(before.customer_id, after.customer_id) as customer_id
+            from pg_temp.account_before as before
+            full join {{ this }} as after on after.customer_id = before.customer_id
+            where
+                to_jsonb(before) is distinct from to_jsonb(after)
+                and not exists (select from pg_temp.account_before where customer_id is null)
+        ),
+
+        first_fact as (
+            select start_date as first_day from raw.service_agreements
+            where customer_id in (select customer_id from changed)
+            union all
+            select invoice_date from raw.invoices
+            where customer_id in (select customer_id from changed)
+            union all
+            select payment_date from raw.payments
+            where customer_id in (select customer_id from changed)
+        )
+
+        select generate_series(
+            greatest(min(first_day), {{ data_clock() }} - 36525), {{ data_clock() }}, interval '1 day'
+        )::date as business_date
+        from first_fact
+        having min(first_day) is not null
+    {%- endset -%}
+    {{ register_changed_days('intermediate.int_customer__account', days) }}
+{% endmacro %}
+
+
 {#- Pre-hook of int_customer__history: keeps the first day it held for the comparison after the build. -#}
 {% macro keep_history() %}
     do $keep$
@@ -216,6 +267,7 @@
         'intermediate.int_financial__receivable_change': [1, 1],
         'intermediate.int_customer__agreement_period': [0, 367],
         'intermediate.int_customer__history': [1, 180],
+        'intermediate.int_customer__account': [0, 0],
         'intermediate.int_data_clock': [0, 0],
     } -%}
     {%- if not execute -%}

@@ -13,21 +13,22 @@
 {% endmacro %}
 
 
-{#- Notes the build in etl.model_build; days none for a full build. -#}
-{% macro save_model_build(rows, days) %}
+{#- Notes the build in etl.model_build: rows it has written, in how many days, in place of how many rows; days and replaced
+    none for a full build. -#}
+{% macro save_model_build(written, days, replaced=none) %}
     insert into etl.model_build (model, checksum, built_at, rows, seconds, days_rebuilt)
     values (
         '{{ model.name }}',
         '{{ model.checksum.checksum }}',
         clock_timestamp(),
-        {{ rows }},
+        {{ written }},
         extract(epoch from clock_timestamp() - transaction_timestamp()),
         {{ 'null' if days is none else days }}
     )
     on conflict (model) do update set
         checksum = excluded.checksum,
         built_at = excluded.built_at,
-        rows = excluded.rows,
+        rows = {{ 'excluded.rows' if replaced is none else 'model_build.rows - ' ~ replaced ~ ' + excluded.rows' }},
         seconds = excluded.seconds,
         days_rebuilt = excluded.days_rebuilt
 {% endmacro %}

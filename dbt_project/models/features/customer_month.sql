@@ -29,7 +29,7 @@ history as (
 ),
 
 customers as (
-    select customer_id, customer_type, is_autopay, payment_terms_days from {{ ref('stg_crm__customers') }}
+    select customer_id, customer_type, payment_terms_days from {{ ref('int_customer__account') }}
 ),
 
 agreement_period as (
@@ -353,7 +353,6 @@ select
     -- customer
     customers.customer_type,
     comparable.service_type,
-    customers.is_autopay,
     customers.payment_terms_days,
     comparable.history_days,
     ((comparable.as_of - comparable.first_start_date) / 30.4375)::double precision as tenure_months,

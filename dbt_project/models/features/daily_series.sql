@@ -6,6 +6,7 @@
         sources=[
             'loads', 'route_stops', 'invoices', 'invoice_lines', 'expenses', 'service_tickets', 'payments',
             'portal_sessions', 'vehicle_telemetry', 'route_runs', 'routes', 'vehicles', 'intermediate.int_data_clock',
+            'intermediate.int_customer__account',
         ],
         reach={'payments': [1, 0], 'portal_sessions': [1, 0], 'vehicle_telemetry': [1, 0]},
         running=true,

@@ -1,7 +1,10 @@
 -- One row per series (metric, level, entity) and complete month.
 {{
     config(
-        sources=['invoices', 'invoice_lines', 'expenses', 'payments', 'intermediate.int_data_clock'],
+        sources=[
+            'invoices', 'invoice_lines', 'expenses', 'payments', 'intermediate.int_data_clock',
+            'intermediate.int_customer__account',
+        ],
     )
 }}
 with clock as (

@@ -7,6 +7,7 @@
             'payments', 'service_agreements', 'service_agreement_prices', 'loads', 'vehicle_telemetry', 'expenses',
             'intermediate.int_data_clock', 'intermediate.int_customer__agreement_period',
             'intermediate.int_customer__history', 'intermediate.int_financial__receivable_change',
+            'intermediate.int_customer__account',
         ],
         pre_hook="{{ register_feature_days() }}",
     )

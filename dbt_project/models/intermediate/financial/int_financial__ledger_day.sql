@@ -3,7 +3,7 @@
     config(
         materialized='business_days',
         day='entry_date',
-        sources=['invoices', 'invoice_lines', 'payments', 'expenses'],
+        sources=['invoices', 'invoice_lines', 'payments', 'expenses', 'intermediate.int_customer__account'],
         running=true,
     )
 }}
@@ -35,7 +35,7 @@ expenses as (
 ),
 
 customers as (
-    select customer_id, depot_id from {{ ref('stg_crm__customers') }}
+    select customer_id, depot_id from {{ ref('int_customer__account') }}
 ),
 
 invoice as (

@@ -3,8 +3,11 @@
     config(
         materialized='business_days',
         day='month',
-        sources=['invoices', 'expenses', 'route_stops'],
-        reach={'invoices': [-30, 0], 'expenses': [-30, 0], 'route_stops': [-30, 0]},
+        sources=['invoices', 'expenses', 'route_stops', 'intermediate.int_customer__account'],
+        reach={
+            'invoices': [-30, 0], 'expenses': [-30, 0], 'route_stops': [-30, 0],
+            'intermediate.int_customer__account': [-30, 0],
+        },
     )
 }}
 -- A day changes the first of its month, at most 30 days back; days before that month are read and left out again.
@@ -42,7 +45,7 @@ service_days as (
 ),
 
 customers as (
-    select customer_id, depot_id from {{ ref('stg_crm__customers') }}
+    select customer_id, depot_id from {{ ref('int_customer__account') }}
 ),
 
 cost_pool as (

@@ -11,6 +11,7 @@
         sources=[
             'invoices', 'invoice_lines', 'payments', 'expenses', 'budgets', 'ml.forecast', 'loads', 'route_stops',
             'service_tickets', 'portal_sessions', 'vehicle_telemetry', 'intermediate.int_data_clock',
+            'intermediate.int_customer__account',
         ],
         reach={
             'loads': [1, 0], 'route_stops': [1, 0], 'service_tickets': [1, 0],
@@ -34,7 +35,7 @@ depots as (
 ),
 
 customers as (
-    select customer_id, depot_id from {{ ref('stg_crm__customers') }}
+    select customer_id, depot_id from {{ ref('int_customer__account') }}
 ),
 
 spine as (

@@ -15,7 +15,7 @@
     config(
         sources=[
             'invoices', 'invoice_lines', 'payments', 'expenses', 'budgets', 'ml.forecast',
-            'intermediate.int_data_clock',
+            'intermediate.int_data_clock', 'intermediate.int_customer__account',
         ],
     )
 }}

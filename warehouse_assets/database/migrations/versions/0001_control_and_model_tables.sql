@@ -151,7 +151,7 @@ comment on table etl.model_build is 'One row per model: its last build.';
 comment on column etl.model_build.model is 'dbt model, or asset that follows the same rule.';
 comment on column etl.model_build.checksum is 'Checksum of its code: another one means a full rebuild.';
 comment on column etl.model_build.built_at is 'When it was last built.';
-comment on column etl.model_build.rows is 'Rows written by that build.';
+comment on column etl.model_build.rows is 'Rows the table has.';
 comment on column etl.model_build.seconds is 'Seconds it took.';
 comment on column etl.model_build.days_rebuilt is 'Business days it rebuilt; null for a full build.';
 

@@ -1,0 +1,49 @@
+"""What has been judged and found sound, by content: importing Great Expectations takes longer than reading a table.
+
+A table that holds to the last value what it held when its rules last held is sound still; anything planted, even behind
+dbt's back, changes its fingerprint and is judged.
+"""
+
+import hashlib
+
+import psycopg
+from psycopg import sql
+
+_FINGERPRINT = "fingerprint"
+
+#: What a check says of a table it need not judge again.
+UNCHANGED = "unchanged since the rules last held"
+
+
+def fingerprint(connection: psycopg.Connection, schema: str, table: str, rules: str) -> int:
+    """A number for the rows of a table, in whatever order, and for the text of the rules that judge them.
+
+    Raises:
+        psycopg.errors.UndefinedTable: there is no such table.
+    """
+    row = connection.execute(
+        sql.SQL(
+            "select count(*), coalesce(sum(hash_record_extended(each, 0)), 0)::text from {} as each"
+        ).format(sql.Identifier(schema, table))
+    ).fetchone()
+    digest = hashlib.sha256(f"{row} {rules}".encode()).digest()
+    return int.from_bytes(digest[:7], "big")
+
+
+def has_held(connection: psycopg.Connection, check: str, found: int) -> bool:
+    """Whether the rules of ``check`` held for just this content when they were last judged."""
+    row = connection.execute(
+        "select batch_id from etl.model_state where model = %s and source_table = %s", (check, _FINGERPRINT)
+    ).fetchone()
+    return row is not None and row[0] == found
+
+
+def remember_held(connection: psycopg.Connection, check: str, found: int) -> None:
+    """Remember, in the caller's transaction, that the rules of ``check`` hold for this content."""
+    connection.execute(
+        """
+        insert into etl.model_state (model, source_table, batch_id) values (%s, %s, %s)
+        on conflict (model, source_table) do update set batch_id = excluded.batch_id
+        """,
+        (check, _FINGERPRINT, found),
+    )
