@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from warehouse_assets.database.trouble import trouble
 from warehouse_assets.errors import UserError
 from warehouse_assets.operate.job_names import JOB_NAMES
 from warehouse_assets.settings import Settings
@@ -288,4 +289,9 @@ def main() -> None:
         sys.exit(1)
     except BrokenPipeError:
         sys.stderr.close()
+        sys.exit(1)
+    except Exception as error:
+        if (sentence := trouble(error)) is None:
+            raise
+        print(f"warehouse: {sentence}", file=sys.stderr)
         sys.exit(1)

@@ -211,6 +211,26 @@ def test_a_killed_run_heals(filled_home: Path, seconds: float) -> None:
     assert incremental
 
 
+@pytest.mark.parametrize("seconds", [4.0, 9.0])
+def test_a_server_stopped_under_a_run_is_one_sentence_and_the_next_run_heals(filled_home: Path, seconds: float) -> None:
+    assert run_command(filled_home, "simulate", "--hours", "8").returncode == 0
+    run = start_run(filled_home)
+    time.sleep(seconds)
+    assert run_command(filled_home, "stop").returncode == 0
+    output, _ = run.communicate(timeout=120)
+    assert run.returncode == 1
+    assert "Traceback" not in output
+    assert re.search(r"PostgreSQL stopped|server closed the connection|terminating connection", output), output
+    healed = run_command(filled_home, "run")
+    assert healed.returncode == 0, healed.stdout + healed.stderr
+    ended = ask(
+        filled_home,
+        "select status from runs order by id desc limit 2",
+        "dagster",
+    )
+    assert ended == [["SUCCESS"], ["FAILURE"]], "the broken run shows as failed"
+
+
 def test_reset_removes_everything(new_home: Callable[[str], Path]) -> None:
     home = new_home("reset")
     assert run_command(home, "start").returncode == 0

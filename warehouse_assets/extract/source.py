@@ -22,7 +22,7 @@ from warehouse_assets.errors import UserError
 from warehouse_assets.extract import names
 from warehouse_assets.source.contract import Table
 from warehouse_assets.source.profiles import FilesProfile, PostgresProfile, Profile, Reject
-from warehouse_assets.source.profiles.mapping import MappedTable, SourceColumn, describe, map_table, whole_table
+from warehouse_assets.source.profiles.mapping import MappedTable, SourceColumn, describe, map_table, stands_for_itself
 
 OnRows = Callable[[int, int], None]
 
@@ -103,7 +103,7 @@ class PostgresSession:
     def _map(self, table: Table) -> MappedTable:
         if table.name not in self._mapped:
             described = describe(self._connection, self._profile, table.name)
-            if _stands_for_itself(self._profile, table):
+            if stands_for_itself(self._profile, table.name):
                 _expect_contract(self._connection.info.dbname, table, described)
             self._mapped[table.name] = map_table(self._profile, table, described)
         return self._mapped[table.name]
@@ -142,11 +142,6 @@ class PostgresSession:
     def rejects(self, table: Table) -> list[Reject]:
         """None: a database has no rows that are no rows."""
         return []
-
-
-def _stands_for_itself(profile: PostgresProfile, table: Table) -> bool:
-    schema = profile.manifest.tables_from
-    return schema is not None and profile.select(table.name) == whole_table(schema, table.name)
 
 
 def _expect_contract(database: str, table: Table, described: Mapping[str, SourceColumn]) -> None:

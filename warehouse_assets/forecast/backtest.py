@@ -9,6 +9,7 @@ import numpy as np
 
 from warehouse_assets.forecast import boosting
 from warehouse_assets.forecast.frequency import CALENDAR_COLUMNS, Floats, Ints
+from warehouse_assets.forecast.holiday_slide import holiday_slide
 from warehouse_assets.forecast.naive import naive_forecasts
 from warehouse_assets.forecast.panel import Panel
 from warehouse_assets.forecast.regression import autoregression, calendar_regression
@@ -45,10 +46,11 @@ class Backtest:
 def choose_cuts(lengths: Ints, width: int, season: int, horizon: int, origins: int | None) -> list[int]:
     """Return the columns known at each origin, newest first, beginning with all of them.
 
-    Origins lie one horizon apart where the histories are long enough and closer otherwise. 4 of them, or
-    up to 12 where the panel is small: an interval needs about 160 errors per step.
+    Origins lie one horizon apart where the histories are long enough and closer otherwise. 5 of them, or
+    up to 12 where the panel is small: an interval needs about 160 errors per step, and the oldest origin
+    only teaches the others their weights.
     """
-    wanted = origins if origins is not None else int(np.clip(-(-160 // len(lengths)), 4, 12))
+    wanted = origins if origins is not None else int(np.clip(1 - (-160 // len(lengths)), 5, 12))
     typical = int(np.percentile(lengths, 60))
     least = min(max(3 * season if season <= 24 else 26, 8), max(typical // 2, LEAST_KNOWN))
     first = min(horizon, max(1, typical // 3))
@@ -89,6 +91,8 @@ def run_backtest(
         cut = cuts[number]
         known = panel.values[:, :cut]
         made[number] |= naive_forecasts(known, frequency.season, frequency.seasons[-1], horizon)
+        if frequency.name == "D" and panel.is_dated:
+            made[number]["seasonal_median"] = _holiday_slide(panel, cut, made[number]["seasonal_median"])
         near = known[:, -frequency.smoothing_history :]
         made[number]["autoregression"] = autoregression(near, frequency, horizon)
         if frequency.name != "h":
@@ -153,6 +157,16 @@ def _calendar_regression(panel: Panel, near: Floats, cut: int, horizon: int) -> 
     else:
         calendar = np.empty((len(near), 0, len(CALENDAR_COLUMNS)))
     return calendar_regression(near, calendar, phase, panel.frequency, horizon)
+
+
+def _holiday_slide(panel: Panel, cut: int, usual: Floats) -> Floats:
+    """Let the week slide after holidays, for each set of series that end on the same day."""
+    out = usual.copy()
+    last_day = panel.last_step - (panel.values.shape[1] - cut)
+    for day in np.unique(last_day):
+        rows = last_day == day
+        out[rows] = holiday_slide(panel.values[rows, :cut], int(day), panel.holidays, usual[rows])
+    return out
 
 
 def _actual(panel: Panel, cuts: list[int], horizon: int) -> Floats:

@@ -19,6 +19,8 @@ SHRINKAGE = (2.0, 6.0, 18.0, np.inf)
 """Pseudo-origins of evidence for the common record that are tried."""
 LARGEST_LOSS = 20.0
 """A series' loss is cut at so many times its loss under the median of all candidates."""
+GROUP_EVIDENCE = 8.0
+"""Pseudo-observations (a series at an origin) by which a group's record is shrunk towards that of all series."""
 LARGEST_SAMPLE = 1500
 """Series the common blend is fitted on at most."""
 
@@ -56,7 +58,9 @@ def apply_weights(forecasts: Floats, weights: Floats) -> Floats:
     return np.where(total > 0, blend, np.where(there.any(axis=0), plain, np.nan))
 
 
-def fit_weights(names: list[str], forecasts: Floats, actual: Floats, scale: Floats) -> Weights:
+def fit_weights(
+    names: list[str], forecasts: Floats, actual: Floats, scale: Floats, groups: NDArray[np.intp] | None = None
+) -> Weights:
     """Choose weights from past origins.
 
     Args:
@@ -64,6 +68,7 @@ def fit_weights(names: list[str], forecasts: Floats, actual: Floats, scale: Floa
         forecasts: (candidates, origins, series, horizon).
         actual: (origins, series, horizon), NaN where unknown.
         scale: (origins, series), the MASE scale.
+        groups: (series,) numbers of the groups of series that behave alike, from 0; None for one group.
 
     Returns:
         `Weights`; with no scored origin at all, the plain mean of the candidates.
@@ -81,8 +86,9 @@ def fit_weights(names: list[str], forecasts: Floats, actual: Floats, scale: Floa
         for option in options
     ])  # fmt: skip
     usable = _available(forecasts, options)
-    shrinkage = _choose_shrinkage(losses, usable)
-    pick = _pick(losses, usable, shrinkage)
+    groups = np.zeros(series, dtype=np.intp) if groups is None else groups
+    shrinkage = _choose_shrinkage(losses, usable, groups)
+    pick = _pick(losses, usable, groups, shrinkage)
     return Weights(names, common, options[pick], [labels[number] for number in pick], shrinkage)
 
 
@@ -138,13 +144,14 @@ def _available(forecasts: Floats, options: Floats) -> NDArray[np.bool_]:
     return np.asarray(usable)
 
 
-def _pick(losses: Floats, usable: NDArray[np.bool_], shrinkage: float) -> NDArray[np.intp]:
-    """Pick each series' option by its own record shrunk towards that of all series.
+def _pick(losses: Floats, usable: NDArray[np.bool_], groups: NDArray[np.intp], shrinkage: float) -> NDArray[np.intp]:
+    """Pick each series' option by its own record, shrunk towards its group's, and that towards the record of all.
 
     Records are relative to the common blend's (option 0), so that hard series do not speak louder.
     """
     count = losses.shape[2]
-    if np.isinf(shrinkage):
+    is_one_group = bool((groups == groups[0]).all())
+    if np.isinf(shrinkage) and is_one_group:
         return np.zeros(count, dtype=np.intp)
     shared = ~np.isnan(losses) & ~np.isnan(losses[:1])
     own = masked_mean(np.where(shared, losses, np.nan), axis=1)
@@ -152,15 +159,25 @@ def _pick(losses: Floats, usable: NDArray[np.bool_], shrinkage: float) -> NDArra
     typical = np.nan_to_num(masked_mean(losses[0], axis=0))
     base_floor = base + 0.05 * np.median(typical) + 1e-9
     ratio = np.where(np.isnan(own), np.nan, (own + 1e-9) / base_floor)
-    prior = masked_mean(np.minimum(ratio, LARGEST_LOSS), axis=1)
-    prior = np.where(np.isnan(prior), LARGEST_LOSS, prior)
+    cut = np.minimum(ratio, LARGEST_LOSS)
+    of_all = masked_mean(cut, axis=1)
+    of_all = np.where(np.isnan(of_all), LARGEST_LOSS, of_all)
     evidence = shared.sum(axis=1)
+    prior = np.empty_like(ratio)
+    for group in np.unique(groups):
+        members = groups == group
+        weight = evidence[:, members].sum(axis=1)
+        of_group = np.nan_to_num(masked_mean(cut[:, members], axis=1))
+        prior[:, members] = (
+            (weight * of_group + GROUP_EVIDENCE * of_all) / (weight + GROUP_EVIDENCE)
+        )[:, None]  # fmt: skip
     filled = np.where(np.isnan(ratio), 0.0, ratio)
-    shrunk = (evidence * filled + shrinkage * prior[:, None]) / (evidence + shrinkage)
+    own_share = evidence / (evidence + shrinkage)
+    shrunk = own_share * filled + (1 - own_share) * prior
     return np.asarray(np.where(usable, shrunk, np.inf).argmin(axis=0))
 
 
-def _choose_shrinkage(losses: Floats, usable: NDArray[np.bool_]) -> float:
+def _choose_shrinkage(losses: Floats, usable: NDArray[np.bool_], groups: NDArray[np.intp]) -> float:
     """Choose how much the common record counts by leaving out one origin after another."""
     origins = losses.shape[1]
     if origins < 2:
@@ -170,7 +187,7 @@ def _choose_shrinkage(losses: Floats, usable: NDArray[np.bool_]) -> float:
         total = 0.0
         for out in range(origins):
             rest = np.delete(losses, out, axis=1)
-            pick = _pick(rest, usable, shrinkage)
+            pick = _pick(rest, usable, groups, shrinkage)
             got = losses[pick, out, np.arange(losses.shape[2])]
             base = losses[0, out]
             got = np.where(np.isnan(got), base, np.minimum(got, LARGEST_LOSS * (base + 0.1)))

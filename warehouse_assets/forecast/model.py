@@ -2,11 +2,13 @@
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.forecast.backtest import Backtest, Progress, run_backtest
@@ -20,6 +22,8 @@ from warehouse_assets.forecast.scoring import covered, masked_mean, smape
 PROPHET_SERIES = 3
 PROPHET_SECONDS = 15.0
 """Three series take 3-4 s on a free core; the limit is for a machine that is not."""
+LEAST_SCORED = 3
+"""Past origins from which on the oldest one need not be scored."""
 SHORT = 10
 """Series of fewer steps are forecast like the rest where candidates exist, but are listed as fallbacks."""
 
@@ -69,6 +73,7 @@ def forecast(
     origins: int | None = None,
     country: str | None = "US",
     fill: str = "season",
+    groups: Mapping[str, str] | None = None,
     prophet_series: int | None = PROPHET_SERIES,
     prophet_seconds: float = PROPHET_SECONDS,
     threads: int = 2,
@@ -89,6 +94,7 @@ def forecast(
         origins: rolling origins of the backtest; None chooses 4 to 12 by the number of series.
         country: whose public holidays to use; None for none.
         fill: how missing steps are filled, see `build_panel`.
+        groups: unique_id → a name shared by series that behave alike (all of one metric); None for one group.
         prophet_series: daily series Prophet is tried on; 0 for none, None for all, at every origin.
         prophet_seconds: no Prophet fit begins after so long.
         threads: origins computed at a time.
@@ -107,7 +113,9 @@ def forecast(
     on_progress("reading", 0, 1)
     panel = build_panel(history, frequency, horizon, country, fill)
     backtest = run_backtest(panel, horizon, origins, seed, threads, on_progress)
-    before, _ = _published(backtest)
+    names = sorted({(groups or {}).get(each, "") for each in panel.ids})
+    number = np.array([names.index((groups or {}).get(each, "")) for each in panel.ids], dtype=np.intp)
+    before, _ = _published(backtest, number)
     trials = ProphetTrials(np.full_like(before, np.nan))
     if prophet_series is None or prophet_series > 0:
         trials = try_prophet(
@@ -117,7 +125,7 @@ def forecast(
     if trials.models:
         backtest.forecasts["prophet"] = trials.forecasts
     on_progress("choosing", 0, 1)
-    combined, weights = _published(backtest)
+    combined, weights = _published(backtest, number)
     calibration = calibrate(combined[1:], backtest.actual[1:], backtest.scale[1:])
     forecasts, clipped = _forecast_frame(panel, backtest, combined[0], weights, calibration, level, horizon)
     coverage = _past_coverage(backtest, combined, level)
@@ -146,10 +154,11 @@ def forecast(
     )  # fmt: skip
 
 
-def _published(backtest: Backtest) -> tuple[Floats, Weights]:
+def _published(backtest: Backtest, groups: NDArray[np.intp]) -> tuple[Floats, Weights]:
     """Return what would have been published at each origin, and the weights of the real one.
 
-    The weights of an origin are learned from older origins alone; the oldest takes the median of candidates.
+    The weights of an origin are learned from older origins alone. The oldest one has none to learn from: it only
+    teaches, and is NaN; where there are not enough others, it takes the median of the candidates.
     """
     names = [name for name, path in backtest.forecasts.items() if not np.isnan(path[0]).all()]
     stack = np.stack([backtest.forecasts[name] for name in names])
@@ -158,13 +167,16 @@ def _published(backtest: Backtest) -> tuple[Floats, Weights]:
     for origin in range(len(backtest.cuts)):
         older = slice(origin + 1, None)
         if origin and origin + 1 >= len(backtest.cuts):
+            if origin >= LEAST_SCORED:
+                paths.append(np.full_like(stack[0, 0], np.nan))
+                continue
             found = np.median(np.where(np.isnan(stack[:, origin]), _plain(stack[:, origin]), stack[:, origin]), axis=0)
             paths.append(found)
             continue
         # An origin's horizon reaches past the next newer one's start where origins lie close: what was not
         # yet known at this origin is hidden from its weights.
         actual = _known_then(backtest, origin)[older]
-        fitted = fit_weights(names, stack[:, older], actual, backtest.scale[older])
+        fitted = fit_weights(names, stack[:, older], actual, backtest.scale[older], groups)
         weights = fitted if weights is None else weights
         paths.append(apply_weights(stack[:, origin], fitted.by_series))
     if weights is None:
@@ -287,6 +299,7 @@ def _selection_frame(
     actual = backtest.actual[1:]
     scale = np.where(backtest.scale[1:] > 0, backtest.scale[1:], np.nan)
     naive = backtest.forecasts["seasonal_naive" if panel.frequency.season <= 24 else "naive"][1:]
+    naive = np.where(np.isnan(combined[1:]), np.nan, naive)  # both by the same origins
     lengths = panel.lengths
     lowest = np.nanmin(panel.values, axis=1)
     highest = np.nanmax(panel.values, axis=1)

@@ -89,7 +89,8 @@ def _forecast(series: pd.DataFrame, grain: storage.Grain, threads: int) -> Forec
     from warehouse_assets.forecast.model import forecast
 
     history = series.rename(columns={"series_id": "unique_id"})[["unique_id", "ds", "y"]]
-    return forecast(history, grain.horizon, grain.freq, LEVEL, threads=threads)
+    metrics = dict(zip(series["series_id"], series["metric"], strict=True))
+    return forecast(history, grain.horizon, grain.freq, LEVEL, groups=metrics, threads=threads)
 
 
 def _candidate(

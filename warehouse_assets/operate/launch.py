@@ -2,12 +2,16 @@
 
 import contextlib
 import os
+import socket
 import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
+from warehouse_assets.database.trouble import trouble
 from warehouse_assets.operate.home import process_environment
 from warehouse_assets.operate.progress import OnProgress
 from warehouse_assets.settings import Settings
@@ -22,6 +26,9 @@ _POLL_SECONDS = 0.5
 _STATEMENT_MILLISECONDS = 600_000
 _RECYCLE_SECONDS = 3_600
 _MOST_CONNECTIONS = 8
+
+#: Tags of a run by which the next one tells whether its process still lives.
+_HOST_TAG, _PROCESS_TAG = "warehouse/host", "warehouse/process"
 
 
 @dataclass
@@ -79,7 +86,12 @@ def _watch(
     }
     cursor, finished, step = None, 0, ""
     while not done.wait(_POLL_SECONDS):
-        connection = instance.get_records_for_run(run_id, cursor=cursor, of_type=watched)
+        try:
+            connection = instance.get_records_for_run(run_id, cursor=cursor, of_type=watched)
+        except Exception as error:
+            if trouble(error):
+                return  # the run itself finds out, and says so
+            raise
         cursor = connection.cursor
         for record in connection.records:
             event = record.event_log_entry.get_dagster_event()
@@ -89,6 +101,36 @@ def _watch(
             elif event.event_type is not DagsterEventType.ASSET_MATERIALIZATION:
                 finished += 1
                 on_progress(step, finished, steps)
+
+
+def close_abandoned_runs(instance: "DagsterInstance") -> None:
+    """Mark as failed the runs of this machine whose process is gone: killed, it could not say so itself."""
+    from dagster import DagsterRunStatus, RunsFilter
+
+    begun = RunsFilter(
+        statuses=[
+            DagsterRunStatus.NOT_STARTED,
+            DagsterRunStatus.STARTING,
+            DagsterRunStatus.STARTED,
+            DagsterRunStatus.CANCELING,
+        ],
+        tags={_HOST_TAG: socket.gethostname()},
+    )
+    for run in instance.get_runs(filters=begun):
+        pid, _, created = run.tags.get(_PROCESS_TAG, "").partition("@")
+        if pid.isdigit() and not _is_running(int(pid), created):
+            instance.report_run_failed(run, "The run's process ended before the run did; what it had committed stays.")
+
+
+def _process_tag() -> str:
+    return f"{os.getpid()}@{psutil.Process().create_time():.2f}"
+
+
+def _is_running(pid: int, created: str) -> bool:
+    try:
+        return f"{psutil.Process(pid).create_time():.2f}" == created
+    except psutil.NoSuchProcess:
+        return False
 
 
 def prepare_instance(settings: Settings) -> None:
@@ -120,6 +162,7 @@ def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on
     done = threading.Event()
     with DagsterInstance.get() as instance, log_path.open("w") as log:
         instance.optimize_for_webserver(_STATEMENT_MILLISECONDS, _RECYCLE_SECONDS, _MOST_CONNECTIONS)
+        close_abandoned_runs(instance)
         job = defs.resolve_job_def(job_name)
         watcher = threading.Thread(
             target=_watch, args=(instance, run_id, len(job.nodes), on_progress, done), daemon=True
@@ -128,7 +171,11 @@ def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on
         try:
             with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
                 result = job.execute_in_process(
-                    run_config=run_config(options), instance=instance, raise_on_error=False, run_id=run_id
+                    run_config=run_config(options),
+                    instance=instance,
+                    raise_on_error=False,
+                    run_id=run_id,
+                    tags={_HOST_TAG: socket.gethostname(), _PROCESS_TAG: _process_tag()},
                 )
         finally:
             done.set()

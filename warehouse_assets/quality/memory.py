@@ -22,9 +22,9 @@ def fingerprint(connection: psycopg.Connection, schema: str, table: str, rules: 
         psycopg.errors.UndefinedTable: there is no such table.
     """
     row = connection.execute(
-        sql.SQL(
-            "select count(*), coalesce(sum(hash_record_extended(each, 0)), 0)::text from {} as each"
-        ).format(sql.Identifier(schema, table))
+        sql.SQL("select count(*), coalesce(sum(hash_record_extended(each, 0)), 0)::text from {} as each").format(
+            sql.Identifier(schema, table)
+        )
     ).fetchone()
     digest = hashlib.sha256(f"{row} {rules}".encode()).digest()
     return int.from_bytes(digest[:7], "big")

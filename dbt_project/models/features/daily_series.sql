@@ -99,12 +99,13 @@ observed as (
     select fact.metric, entity.level, entity.entity_id, fact.ds, sum(fact.y) as y
     from fact
     cross join clock
-    cross join lateral (
-        values
-        ('company', 'company'),
-        ('depot', fact.depot_id),
-        ('route', fact.route_id)
-    ) as entity (level, entity_id)
+    cross join
+        lateral (
+            values
+            ('company', 'company'),
+            ('depot', fact.depot_id),
+            ('route', fact.route_id)
+        ) as entity (level, entity_id)
     where entity.entity_id is not null and fact.ds < clock.clock_day
     group by fact.metric, entity.level, entity.entity_id, fact.ds
 ),

@@ -60,11 +60,12 @@ select
 from series
 cross join clock
 cross join first_month
-cross join lateral generate_series(
-    greatest(series.first_month, first_month.month)::timestamp,
-    clock.clock_month - interval '1 month',
-    interval '1 month'
-) as series_month (month)
+cross join
+    lateral generate_series(
+        greatest(series.first_month, first_month.month)::timestamp,
+        clock.clock_month - interval '1 month',
+        interval '1 month'
+    ) as series_month (month)
 left join month_total
     on
         month_total.metric = series.metric

@@ -119,9 +119,9 @@ active as (
         agreements.service_agreement_id,
         -- a discount that is no ratio is flagged in raw, and counts as unknown here
         sum(valid_step.monthly_rate_usd * agreements.discount_ratio)
-            filter (where agreements.discount_ratio between 0 and 1) over stretch as discounted_usd,
+        filter (where agreements.discount_ratio between 0 and 1) over stretch as discounted_usd,
         sum(valid_step.monthly_rate_usd)
-            filter (where agreements.discount_ratio between 0 and 1) over stretch as rated_usd,
+        filter (where agreements.discount_ratio between 0 and 1) over stretch as rated_usd,
         row_number() over (
             partition by compared.customer_id, compared.valid_from
             order by valid_step.monthly_rate_usd desc, agreements.start_date, agreements.service_agreement_id

@@ -31,7 +31,7 @@ ticket_day as (
         count(*) filter (where {{ is_complaint('ticket_type') }}) as complaints,
         count(*) filter (where first_response_at >= opened_at) as first_responses,
         sum(extract(epoch from first_response_at - opened_at) / 3600)
-            filter (where first_response_at >= opened_at) as response_hours
+        filter (where first_response_at >= opened_at) as response_hours
     from service_tickets
     group by customer_id, opened_date
 ),

@@ -22,9 +22,10 @@ history as (
 
 -- a month's worth of facts is the least that features are made of
 first_of_month as (
-    select generate_series(
-        date_trunc('month', history.first_day + 60), date_trunc('month', clock.clock_day), interval '1 month'
-    )::date as as_of
+    select
+        generate_series(
+            date_trunc('month', history.first_day + 60), date_trunc('month', clock.clock_day), interval '1 month'
+        )::date as as_of
     from history
     cross join clock
 )

@@ -79,7 +79,8 @@ applied as (
         *,
         case
             when invoice_id is null then 0
-            else applied_so_far_usd
+            else
+                applied_so_far_usd
                 - lag(applied_so_far_usd, 1, 0) over (partition by invoice_id order by applied_date, payment_id)
         end as applied_usd
     from matched
@@ -111,13 +112,14 @@ aging as (
         step.bucket,
         step.moved_usd
     from settlement
-    cross join lateral (
-        values
-        (1, 1, settlement.total_usd - settlement.applied_1_usd),
-        (31, 2, settlement.total_usd - settlement.applied_2_usd),
-        (61, 3, settlement.total_usd - settlement.applied_3_usd),
-        (91, 4, settlement.total_usd - settlement.applied_4_usd)
-    ) as step (days_late, bucket, moved_usd)
+    cross join
+        lateral (
+            values
+            (1, 1, settlement.total_usd - settlement.applied_1_usd),
+            (31, 2, settlement.total_usd - settlement.applied_2_usd),
+            (61, 3, settlement.total_usd - settlement.applied_3_usd),
+            (91, 4, settlement.total_usd - settlement.applied_4_usd)
+        ) as step (days_late, bucket, moved_usd)
     where step.moved_usd <> 0
 ),
 

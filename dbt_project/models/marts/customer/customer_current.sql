@@ -156,8 +156,10 @@ opinion as (
     select
         surveys.customer_id,
         avg({{ satisfaction_score('survey_type', 'score') }}) as satisfaction_score,
-        (array_agg(surveys.score order by surveys.responded_at desc, surveys.survey_id)
-            filter (where surveys.survey_type = 'nps'))[1] as nps_last
+        (
+            array_agg(surveys.score order by surveys.responded_at desc, surveys.survey_id)
+            filter (where surveys.survey_type = 'nps')
+        )[1] as nps_last
     from surveys
     cross join clock
     where surveys.score is not null and surveys.responded_date between clock.clock_day - 364 and clock.clock_day

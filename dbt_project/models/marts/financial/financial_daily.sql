@@ -200,7 +200,10 @@ select
     revenue_{{ line }}_usd::numeric(14, 2) as revenue_{{ line }}_usd,
     {%- endfor %}
     (
-        revenue_usd{% for line in lines_of_business %} - revenue_{{ line }}_usd{% endfor %}
+        revenue_usd
+        {%- for line in lines_of_business %}
+        - revenue_{{ line }}_usd
+        {%- endfor %}
     )::numeric(14, 2) as revenue_other_usd,
     revenue_usd::numeric(14, 2) as revenue_usd,
     -- cost by kind
@@ -208,7 +211,10 @@ select
     cost_{{ kind }}_usd::numeric(14, 2) as cost_{{ kind }}_usd,
     {%- endfor %}
     (
-        cost_usd{% for kind in expense_kinds %} - cost_{{ kind }}_usd{% endfor %}
+        cost_usd
+        {%- for kind in expense_kinds %}
+        - cost_{{ kind }}_usd
+        {%- endfor %}
     )::numeric(14, 2) as cost_other_usd,
     cost_usd::numeric(14, 2) as cost_usd,
     -- margin

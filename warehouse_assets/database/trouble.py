@@ -1,0 +1,33 @@
+"""What a broken connection or a full disk looks like, whichever library tells of it. Errors of queries are not here."""
+
+STOPPED = (
+    "PostgreSQL stopped, or the connection to it broke, before the work was done. What was committed stays, nothing is "
+    "half-written; `warehouse doctor` tells what can be reached, `warehouse run` starts the embedded server again."
+)
+DISK_FULL = (
+    "PostgreSQL has no room left on its disk. What was committed stays, nothing is half-written; free some space and "
+    "run the command again."
+)
+
+_LIBRARIES = ("psycopg", "psycopg2", "sqlalchemy")
+
+
+def trouble(error: BaseException) -> str | None:
+    """One sentence if ``error``, or what led to it, is a lost connection to PostgreSQL or its full disk; else None."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        if type(current).__module__.split(".")[0] in _LIBRARIES:
+            original = getattr(current, "orig", None) or current
+            state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+            if state == "53100":
+                return DISK_FULL
+            is_connection = state is not None and (state.startswith("08") or state in ("57P01", "57P02", "57P03"))
+            is_silent = state is None and any(
+                kind.__name__ in ("OperationalError", "InterfaceError") for kind in type(original).__mro__
+            )
+            if is_connection or is_silent:
+                return STOPPED
+        current = current.__cause__ or current.__context__
+    return None
