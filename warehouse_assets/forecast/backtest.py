@@ -18,7 +18,7 @@ from warehouse_assets.forecast.smoothing import smooth
 
 Progress = Callable[[str, int, int], None]
 
-MOST_TRAININGS = 5
+MOST_TRAININGS = 4
 """Boosted models trained for the past origins; with more origins, neighbours share the model of the older one."""
 LEAST_KNOWN = 3
 """Steps a series must have before an origin to be scored there."""
