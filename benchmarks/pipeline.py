@@ -1,6 +1,7 @@
 """The whole pipeline as a user runs it: seconds and peak memory of a first run, a quiet run, an hour, a day.
 
-Memory is summed over every process of the home, PostgreSQL's included: RSS, and PSS, which counts a shared page once.
+Memory is summed over every process of the home, PostgreSQL's included: RSS, in
+which a page of shared buffers counts once for every process that has touched it.
 """
 
 import argparse
@@ -21,14 +22,13 @@ _SAMPLE_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Measured:
-    """One command: wall-clock seconds, peak of the summed RSS and PSS in MiB."""
+    """One command: wall-clock seconds, peak of the summed RSS in MiB."""
 
     seconds: float
     rss: float
-    pss: float
 
 
-def _memory(root: psutil.Process, home: Path) -> tuple[float, float]:
+def _memory(root: psutil.Process, home: Path) -> float:
     processes = {root.pid: root}
     with contextlib.suppress(psutil.NoSuchProcess):
         processes |= {child.pid: child for child in root.children(recursive=True)}
@@ -37,13 +37,11 @@ def _memory(root: psutil.Process, home: Path) -> tuple[float, float]:
         if process.info["name"] == "postgres" and any(str(home) in word for word in words):
             processes[process.pid] = process
             processes |= {child.pid: child for child in process.children(recursive=True)}
-    rss = pss = 0.0
+    rss = 0.0
     for process in processes.values():
         with contextlib.suppress(psutil.Error, OSError):
-            memory = process.memory_full_info()
-            rss += memory.rss
-            pss += memory.pss
-    return rss / 2**20, pss / 2**20
+            rss += process.memory_info().rss
+    return rss / 2**20
 
 
 def measure(home: Path, *arguments: str) -> Measured:
@@ -61,14 +59,14 @@ def measure(home: Path, *arguments: str) -> Measured:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    peaks = [0.0, 0.0]
+    peak = 0.0
     done = threading.Event()
 
     def watch() -> None:
+        nonlocal peak
         root = psutil.Process(child.pid)
         while not done.wait(_SAMPLE_SECONDS):
-            for index, value in enumerate(_memory(root, home)):
-                peaks[index] = max(peaks[index], value)
+            peak = max(peak, _memory(root, home))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -79,7 +77,7 @@ def measure(home: Path, *arguments: str) -> Measured:
     if child.returncode != 0:
         print(output)
         raise SystemExit(f"warehouse {' '.join(arguments)} failed with status {child.returncode}")
-    return Measured(seconds, *peaks)
+    return Measured(seconds, peak)
 
 
 def main() -> None:
@@ -102,7 +100,7 @@ def main() -> None:
         for name, words, reach in steps:
             measured = measure(home, *words)
             print(
-                f"{name:16} {measured.seconds:7.1f} s   peak RSS {measured.rss:6.0f} MiB, PSS {measured.pss:6.0f} MiB"
+                f"{name:16} {measured.seconds:7.1f} s   peak RSS {measured.rss:6.0f} MiB"
                 f"{f'   (reach: at most {reach})' if reach else ''}",
                 flush=True,
             )

@@ -1,9 +1,15 @@
 """Everything Dagster knows of the warehouse, composed. No logic belongs here."""
 
+import gc
 from collections.abc import Mapping
 from typing import Any
 
+import dagster_dbt  # noqa: F401
 from dagster import Definitions, in_process_executor
+
+# What Dagster and dbt have imported stays as long as the process: the collector need not look at its half a million
+# objects again and again while the rest is imported and composed (a third of that time, measured).
+gc.freeze()
 
 from warehouse_assets.churn.assets import build_churn_assets
 from warehouse_assets.database.resource import WarehouseResource

@@ -1,6 +1,7 @@
 """Running one job in this process while somebody watches. What to run and what to say of it belongs to the caller."""
 
 import contextlib
+import gc
 import os
 import socket
 import threading
@@ -138,6 +139,8 @@ def prepare_instance(settings: Settings) -> None:
     os.environ.update(process_environment(settings))
     import dagster_dbt  # noqa: F401  half of the seconds that the definitions take to load
     from dagster import DagsterInstance
+
+    gc.freeze()  # as in definitions
 
     with DagsterInstance.get():
         pass
