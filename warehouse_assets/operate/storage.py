@@ -12,7 +12,7 @@ from warehouse_assets.settings import Settings
 
 
 class EventLog(PostgresEventLogStorage):
-    """Dagster's event log, which asks the catalogue once what its tables have instead of at each event (a second a run)."""
+    """Dagster's event log, which asks once what its tables have, not at each event (a second of a quiet run)."""
 
     @cache  # noqa: B019  one event log lives as long as its process
     def has_table(self, table_name: str) -> bool:
