@@ -25,6 +25,13 @@ HOMES = Path(tempfile.gettempdir())
 TEMPLATE = "warehouse_template"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what shares a costly fixture on one worker: a file of tests, and all of e2e."""
+    for item in items:
+        folder, name = item.path.parts[-2:]
+        item.add_marker(pytest.mark.xdist_group(folder if folder == "e2e" else name))
+
+
 def new_home(label: str) -> Path:
     """Make a home that names the process it belongs to, and that the server's account can enter."""
     home = Path(tempfile.mkdtemp(prefix=f"warehouse-test-{os.getpid()}-{label}-", dir=HOMES))

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -31,9 +32,9 @@ WAREHOUSES = (
 
 
 def ask(home: Path, query: str, database: str = "warehouse") -> list[list[str]]:
-    outcome = run_command(home, "sql", query, "--database", database)
-    assert outcome.returncode == 0, outcome.stderr
-    return list(csv.reader(io.StringIO(outcome.stdout)))[1:]
+    """Answer a query as ``warehouse sql`` prints it, without a process of its own."""
+    with psycopg.connect(getattr(resolve(Settings(home=home)), database)) as connection:
+        return [["" if value is None else str(value) for value in row] for row in connection.execute(query)]
 
 
 def warehouse_url(home: Path) -> str:
@@ -83,7 +84,8 @@ def test_status_names_tables_checks_and_models(filled_home: Path) -> None:
 
 
 def test_sql_answers_queries_and_writes_nothing(filled_home: Path) -> None:
-    assert ask(filled_home, "select 1 as one, 'a,b' as text") == [["1", "a,b"]]
+    answer = run_command(filled_home, "sql", "select 1 as one, 'a,b' as text")
+    assert list(csv.reader(io.StringIO(answer.stdout))) == [["one", "text"], ["1", "a,b"]]
     refused = run_command(filled_home, "sql", "delete from marts.route_run")
     assert refused.returncode == 1
     assert "read-only transaction" in refused.stderr
@@ -192,27 +194,25 @@ def test_two_runs_at_once_both_end_well(filled_home: Path) -> None:
     assert twice == "0"
 
 
-@pytest.mark.parametrize("seconds", [6.0, 11.0])
-def test_a_killed_run_heals(filled_home: Path, seconds: float) -> None:
+def test_a_killed_run_heals(filled_home: Path) -> None:
+    seconds = random.uniform(4.0, 16.0)  # noqa: S311  another instant each time: all must heal
     assert run_command(filled_home, "simulate", "--hours", "8").returncode == 0
     run = start_run(filled_home)
     time.sleep(seconds)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     outcome = run_command(filled_home, "run")
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
-    incremental = ask(filled_home, "select md5(string_agg(r::text, ',' order by route_run_id)) from marts.route_run r")
+    assert outcome.returncode == 0, f"killed after {seconds:.1f} s\n{outcome.stdout}{outcome.stderr}"
     ((missing,),) = ask(
         filled_home,
         "select count(*) from raw.route_runs r full join marts.route_run m using (route_run_id) "
         "where r._deleted_at is null and (m.route_run_id is null or r.route_run_id is null)",
     )
-    assert missing == "0"
-    assert incremental
+    assert missing == "0", f"killed after {seconds:.1f} s"
 
 
-@pytest.mark.parametrize("seconds", [4.0, 9.0])
-def test_a_server_stopped_under_a_run_is_one_sentence_and_the_next_run_heals(filled_home: Path, seconds: float) -> None:
+def test_a_server_stopped_under_a_run_is_one_sentence_and_the_next_run_heals(filled_home: Path) -> None:
+    seconds = random.uniform(3.0, 9.0)  # noqa: S311  another instant each time
     assert run_command(filled_home, "simulate", "--hours", "8").returncode == 0
     run = start_run(filled_home)
     time.sleep(seconds)

@@ -23,6 +23,7 @@ class TableState:
     rows_quarantined: int
     contract_hash: str | None
     reconciled_at: datetime | None
+    extracted_at: datetime | None
     latest_day: date | None
     profile: str
 
@@ -68,7 +69,7 @@ def read_state(connection: psycopg.Connection, table: str) -> TableState | None:
         """
         select
             batch_id, changed_batch_id, watermark, coalesce(rows_raw, 0), coalesce(rows_quarantined, 0),
-            contract_hash, reconciled_at, latest_day, profile
+            contract_hash, reconciled_at, extracted_at, latest_day, profile
         from etl.table_state
         where source_table = %s
         """,
