@@ -12,9 +12,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
-import pytest
 from warehouse_command import run_command
 
 from warehouse_assets.database.connections import resolve
@@ -171,6 +171,34 @@ def test_a_bad_row_stops_scoring_is_named_and_leaves_yesterdays_predictions(fill
     healed = run_command(filled_home, "run")
     assert healed.returncode == 0, healed.stdout + healed.stderr
     assert len(ask(filled_home, predictions)) > len(before)
+
+
+def test_dbt_failing_half_way_is_told_and_the_next_run_heals(filled_home: Path) -> None:
+    """A constraint that nothing can meet stops route_run between the models before it and those after."""
+    assert run_command(filled_home, "simulate", "--hours", "8").returncode == 0
+
+    def execute(statement: LiteralString) -> None:
+        with psycopg.connect(warehouse_url(filled_home)) as connection:
+            connection.execute(statement)
+
+    before = ask(filled_home, "select count(*), sum(actual_miles) from marts.route_run")
+    execute("alter table marts.route_run add constraint planted check (false) not valid")
+    outcome = run_command(filled_home, "run")
+    assert outcome.returncode == 1
+    assert "route_run" in outcome.stdout
+    assert "planted" in outcome.stdout
+    assert "Traceback" not in outcome.stdout + outcome.stderr
+    assert ask(filled_home, "select count(*), sum(actual_miles) from marts.route_run") == before
+
+    execute("alter table marts.route_run drop constraint planted")
+    healed = run_command(filled_home, "run")
+    assert healed.returncode == 0, healed.stdout + healed.stderr
+    ((missing,),) = ask(
+        filled_home,
+        "select count(*) from raw.route_runs r left join marts.route_run m using (route_run_id) "
+        "where r._deleted_at is null and m.route_run_id is null",
+    )
+    assert missing == "0"
 
 
 def start_run(home: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -1,5 +1,6 @@
 """Extraction after the source has changed: what travels, what raw holds, which days are dirty."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -7,6 +8,7 @@ from test_extract_company import CONTRACT, Company, add_stops, by_cursor_fixture
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract import incremental
+from warehouse_assets.source.contract import Contract
 
 # a small table is read whole, a large one by its cursor: the outcome is the same
 either_way = pytest.mark.parametrize("whole_rows", [-1, 20_000], ids=["by cursor", "whole"])
@@ -294,3 +296,30 @@ def test_all_tables_of_the_contract_in_one_run(company: Company) -> None:
     company.extract()
     for name in CONTRACT.tables:
         assert company.rows(name, "raw") == company.rows(name, "source"), name
+
+
+def test_only_columns_that_facts_take_touch_the_days_of_facts(company: Company) -> None:
+    trucks = company.contract.table("trucks")
+    assert trucks.business_date is not None
+    picky = replace(trucks, business_date=replace(trucks.business_date, taken=("make",)))
+    company = replace(company, contract=Contract({**company.contract.tables, "trucks": picky}))
+    company.make_tables()
+    company.source("insert into trucks values ('T1', 'Mack', '2024-03-01'), ('T2', 'Volvo', '2024-03-01')")
+    company.source(
+        "insert into stops values ('A', 'T1', '2024-03-02', 'missed', 5, null, now()), "
+        "('B', 'T2', '2024-03-05', 'missed', 5, null, now())"
+    )
+    company.extract("stops")
+    company.extract("trucks")
+    company.source("update trucks set updated_at = '2024-03-02' where truck_id = 'T1'")
+    (load,) = company.extract("trucks").values()
+    assert (load.rows_updated, load.dirty_days) == (1, 0)
+    company.source("update trucks set make = 'Scania', updated_at = '2024-03-03' where truck_id = 'T2'")
+    company.extract("trucks")
+    assert [day.day for day in company.dirty("trucks")] == [5]
+    company.source("delete from trucks where truck_id = 'T1'")
+    company.extract("trucks")
+    assert [day.day for day in company.dirty("trucks")] == [2]
+    company.source("insert into trucks values ('T1', 'Mack', '2024-03-04')")
+    company.extract("trucks")
+    assert [day.day for day in company.dirty("trucks")] == [2], "it is back with all it has"

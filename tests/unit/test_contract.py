@@ -49,6 +49,11 @@ def test_required_columns_become_error_rules() -> None:
             "[{name: a, data_type: text}]",
             "not contracted",
         ),
+        (
+            "{primary_key: [a], business_date: {through: t, key: a, taken: [b]}}",
+            "[{name: a, data_type: text}]",
+            "takes b",
+        ),
     ],
 )
 def test_a_contract_that_cannot_be_meant_is_refused(tmp_path: Path, meta: str, columns: str, sentence: str) -> None:

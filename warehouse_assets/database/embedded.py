@@ -228,6 +228,13 @@ class EmbeddedServer:
         except OSError as error:
             raise explain(error, data) from error
 
+    def _end_other(self, data: Path) -> None:
+        """End a server of this data directory that was started with settings we no longer know."""
+        self._clear_leftovers(data)
+        if (other := self._postmaster()) is not None:
+            other.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
+            psutil.wait_procs([other], timeout=_START_SECONDS)
+
     def _check_version(self, data: Path) -> None:
         found = (data / "PG_VERSION").read_text().strip()
         if found != str(self.major):
@@ -294,7 +301,10 @@ class EmbeddedServer:
             if started.returncode == 0:
                 return
             said = started.stdout + started.stderr + self._tail(startup_log) + self._latest_log(place.log)
-            if "could not bind" not in said or self.pinned_port is not None:
+            if 'lock file "postmaster.pid" already exists' in said:
+                # a start that was killed had got as far as pg_ctl, whose server came up between our look and our own
+                self._end_other(place.data)
+            elif "could not bind" not in said or self.pinned_port is not None:
                 raise self._failure("started", place, said)
         raise UserError("No free TCP port was found on 127.0.0.1 in five attempts; name one with WAREHOUSE_PORT.")
 

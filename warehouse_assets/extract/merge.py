@@ -80,7 +80,7 @@ def merge_staging(connection: psycopg.Connection, table: Table, calendar: Calend
         same=names.same(table.primary_key, "fresh", "present"),
         new=_row([*contracted, "_flags"], "fresh"),
         present=_row([*contracted, "_flags"], "present"),
-        key=_key(table, "fresh"),
+        key=_key(table, "fresh", before),
         assignments=sql.SQL(", ").join(
             sql.SQL("{0} = fresh.{0}").format(sql.Identifier(name)) for name in (*contracted, "_flags")
         ),
@@ -186,11 +186,21 @@ def _others_differ(table: Table, before: str) -> sql.Composed:
     return sql.SQL("({}) is distinct from ({})").format(_row(others, "fresh"), _row(others, before))
 
 
-def _key(table: Table, alias: str) -> sql.Composed:
-    """The key to note of a changed row: needed only where its days are found through another table."""
-    if table.business_date is None or table.business_date.through is None:
+def _key(table: Table, alias: str, before: str | None = None) -> sql.Composed:
+    """The key to note of a changed row: needed only where its days are found through another table.
+
+    ``before`` is the alias of the row it was; a change that leaves what facts take of it is not noted.
+    """
+    spec = table.business_date
+    if spec is None or spec.through is None:
         return sql.Composed([sql.SQL("null::text")])
-    return sql.SQL("{}::text").format(sql.Identifier(alias, table.primary_key[0]))
+    key = sql.SQL("{}::text").format(sql.Identifier(alias, table.primary_key[0]))
+    if before is None or not spec.taken:
+        return key
+    taken = list(spec.taken)
+    return sql.SQL("case when {before}._deleted_at is not null or {new} is distinct from {old} then {key} end").format(
+        before=sql.Identifier(before), new=_row(taken, alias), old=_row(taken, before), key=key
+    )
 
 
 def _row(columns: list[str], alias: str) -> sql.Composed:

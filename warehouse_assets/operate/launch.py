@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import logging
 import os
 import socket
 import threading
@@ -155,6 +156,7 @@ def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on
         UserError: the database or the home cannot be used.
     """
     os.environ.update(process_environment(settings))
+    logging.raiseExceptions = False  # where the server is gone, a record that cannot be stored is no news of its own
     from dagster import DagsterEventType, DagsterInstance
 
     from warehouse_assets.definitions import defs

@@ -52,7 +52,7 @@ class BusinessDate:
 
     ``column``: the day of that date or timestamp. ``start``/``end``: every day from start up to, but without, end
     (a null end is open). ``through``/``key``: the days of the rows of table ``through`` that hold this row's key in
-    column ``key``.
+    column ``key``; where ``taken`` names columns, only if one of them has changed: facts take nothing else.
     """
 
     column: str | None = None
@@ -60,6 +60,7 @@ class BusinessDate:
     end: str | None = None
     through: str | None = None
     key: str | None = None
+    taken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def _parse_business_date(path: Path, table: str, value: Any) -> BusinessDate | N
         case {"from": str(start), "to": str(end)}:
             return BusinessDate(start=start, end=end)
         case {"through": str(through), "key": str(key)}:
-            return BusinessDate(through=through, key=key)
+            return BusinessDate(through=through, key=key, taken=tuple(value.get("taken", ())))
         case _:
             raise _fail(path, table, "has a business_date that is neither a column, {from, to} nor {through, key}")
 
@@ -240,6 +241,11 @@ def read_contract(models_dir: Path) -> Contract:
         targets = [column.references for column in table.columns if column.references]
         if table.business_date and table.business_date.through:
             targets.append(table.business_date.through)
+            if unknown := set(table.business_date.taken) - set(table.column_names):
+                raise UserError(
+                    f"{table.system} contract: business_date of {table.name} takes {', '.join(sorted(unknown))}, "
+                    "which are no columns of it."
+                )
         for target in targets:
             if target not in tables:
                 raise UserError(
