@@ -303,7 +303,6 @@ def test_only_columns_that_facts_take_touch_the_days_of_facts(company: Company) 
     assert trucks.business_date is not None
     picky = replace(trucks, business_date=replace(trucks.business_date, taken=("make",)))
     company = replace(company, contract=Contract({**company.contract.tables, "trucks": picky}))
-    company.make_tables()
     company.source("insert into trucks values ('T1', 'Mack', '2024-03-01'), ('T2', 'Volvo', '2024-03-01')")
     company.source(
         "insert into stops values ('A', 'T1', '2024-03-02', 'missed', 5, null, now()), "
