@@ -1,6 +1,6 @@
 """What transformation costs: dbt beside psql on the same compiled SQL, and one more day beside a full build.
 
-For each length of history a company is simulated, extracted and built (``dbt build``, tests included). Then the same
+For each length of history a company is simulated, extracted and built (as a run does, tests included). Then the same
 compiled SQL runs through psql: every model as ``create table as``, every test as a query, as many sessions as dbt has
 threads, no model before what it reads. After that the company lives one more day, and dbt builds again.
 
@@ -33,7 +33,10 @@ from warehouse_assets.settings import DBT_PROJECT_DIR, Settings
 from warehouse_assets.source.contract import load_contract
 from warehouse_assets.source.profiles import open_profile
 from warehouse_assets.source.simulator import advance, simulate_company
+from warehouse_assets.transform.invoke import dbt_build_args
+from warehouse_assets.transform.plan import models_of, plan_build
 from warehouse_assets.transform.project import dbt_environment
+from warehouse_assets.transform.state import read_state
 
 FOLDERS = ["--project-dir", str(DBT_PROJECT_DIR), "--profiles-dir", str(DBT_PROJECT_DIR)]
 
@@ -85,8 +88,14 @@ def dbt(settings: Settings, databases: Databases, *arguments: str) -> float:
 
 
 def build(settings: Settings, databases: Databases) -> Build:
-    """Build and test everything."""
-    wall = dbt(settings, databases, "build", "--exclude-resource-type", "unit_test")
+    """Build and test what a run would: every model that something has changed for."""
+    manifest = json.loads((settings.home / "dbt" / "manifest.json").read_text())
+    with psycopg.connect(databases.warehouse) as connection:
+        state = read_state(connection)
+    plan = plan_build(
+        manifest, models_of(manifest), state.changed_batches, state.models, state.existing, settings.time_zone
+    )
+    wall = dbt(settings, databases, *dbt_build_args(list(plan.build), full_refresh=False))
     results = json.loads((settings.home / "dbt" / "run_results.json").read_text())["results"]
     seconds = {result["unique_id"]: result["execution_time"] for result in results}
     by_model = {name.split(".")[-1]: spent for name, spent in seconds.items() if name.startswith("model.")}
