@@ -161,7 +161,9 @@ def test_survives_kill_9_of_a_backend(running: EmbeddedServer) -> None:
 
 
 def test_survives_the_parent_and_ctrl_c(home: Path) -> None:
-    code = START + "; import time; print('up', flush=True); time.sleep(60)"
+    # A shell's background jobs, this test run perhaps, ignore Ctrl-C and hand that down.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code = heed + START + "; import time; print('up', flush=True); time.sleep(60)"
     parent = subprocess.Popen([sys.executable, "-c", code, str(home)], stdout=subprocess.PIPE, start_new_session=True)
     assert parent.stdout is not None
     assert parent.stdout.readline() == b"up\n"

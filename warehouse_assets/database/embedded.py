@@ -291,6 +291,7 @@ class EmbeddedServer:
             except OSError as error:
                 raise explain(error, self._base) from error
             options = f"-c config_file={shlex.quote(str(place.conf))}"
+            sizes = self._log_sizes(place.log)
             arguments = ["start", "--wait", "--silent", f"--timeout={_START_SECONDS}", "--pgdata", str(place.data)]
             try:
                 started = place.run(
@@ -300,7 +301,7 @@ class EmbeddedServer:
                 raise UserError(f"The server did not start within {_START_SECONDS} s; see {place.log}.") from error
             if started.returncode == 0:
                 return
-            said = started.stdout + started.stderr + self._tail(startup_log) + self._latest_log(place.log)
+            said = started.stdout + started.stderr + self._tail(startup_log) + self._logged_since(place.log, sizes)
             if 'lock file "postmaster.pid" already exists' in said:
                 # a start that was killed had got as far as pg_ctl, whose server came up between our look and our own
                 self._end_other(place.data)
@@ -377,9 +378,18 @@ class EmbeddedServer:
         except OSError:
             return ""
 
-    def _latest_log(self, directory: Path) -> str:
-        logs = sorted(directory.glob("postgresql-*.log"), key=lambda path: path.stat().st_mtime)
-        return self._tail(logs[-1]) if logs else ""
+    def _log_sizes(self, directory: Path) -> dict[Path, int]:
+        return {path: path.stat().st_size for path in directory.glob("postgresql-*.log")}
+
+    def _logged_since(self, directory: Path, sizes: dict[Path, int]) -> str:
+        """Return what the server has logged beyond these sizes; a file written anew counts whole."""
+        said = []
+        for path, size in self._log_sizes(directory).items():
+            known = sizes.get(path, 0)
+            with path.open("rb") as file:
+                file.seek(known if known <= size else 0)
+                said.append(file.read().decode(errors="replace")[-4000:])
+        return "".join(said)
 
 
 def _command(process: psutil.Process) -> list[str]:

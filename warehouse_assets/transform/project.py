@@ -53,6 +53,7 @@ def dbt_environment(settings: Settings, warehouse_url: str | None) -> dict[str, 
         "WAREHOUSE_TIME_ZONE": settings.time_zone,
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
+        "DBT_LOG_LEVEL_FILE": "info",  # at debug, dbt writes every statement three times over
     }
     if "sslrootcert" in parts:
         environment["PGSSLROOTCERT"] = str(parts["sslrootcert"])
