@@ -54,17 +54,17 @@
 {% endmacro %}
 
 
-{#- Pre-hook of int_customer__agreement_period: keeps its rows for the comparison after the build. One row without a customer
-    says that there was no table: then nothing was built from it either, and no day needs naming. -#}
-{% macro keep_agreement_periods() %}
+{#- Pre-hook: keeps the table's rows as pg_temp.<kept> for the comparison after the build. One row without a customer says that
+    there was no table: then nothing was built from it either, and no day needs naming. -#}
+{% macro keep_customer_rows(kept) %}
     do $keep$
     begin
-        drop table if exists pg_temp.agreement_period_before;
+        drop table if exists pg_temp.{{ kept }};
         if to_regclass('{{ this.include(database=false) }}') is not null then
-            create temporary table agreement_period_before on commit drop as select * from {{ this }};
+            create temporary table {{ kept }} on commit drop as select * from {{ this }};
         else
-            create temporary table agreement_period_before (customer_id text) on commit drop;
-            insert into agreement_period_before values (null);
+            create temporary table {{ kept }} (customer_id text) on commit drop;
+            insert into {{ kept }} values (null);
         end if;
     end
     $keep$
@@ -170,23 +170,6 @@
         {%- endset -%}
         {{ register_changed_days(this.schema ~ '.' ~ this.identifier, days) }}
     {%- endif -%}
-{% endmacro %}
-
-
-{#- Pre-hook of int_customer__account: keeps its rows for the comparison after the build; a row without a customer says that
-    there was no table, and no day needs naming. -#}
-{% macro keep_accounts() %}
-    do $keep$
-    begin
-        drop table if exists pg_temp.account_before;
-        if to_regclass('{{ this.include(database=false) }}') is not null then
-            create temporary table account_before on commit drop as select * from {{ this }};
-        else
-            create temporary table account_before (customer_id text) on commit drop;
-            insert into account_before values (null);
-        end if;
-    end
-    $keep$
 {% endmacro %}
 
 

@@ -5,7 +5,7 @@
         materialized='tracked_table',
         sources=['customers'],
         indexes=[{'columns': ['customer_id'], 'unique': true}],
-        pre_hook="{{ keep_accounts() }}",
+        pre_hook="{{ keep_customer_rows('account_before') }}",
         post_hook="{{ register_account_days() }}",
     )
 }}

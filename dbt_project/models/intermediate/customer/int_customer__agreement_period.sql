@@ -5,7 +5,7 @@
         materialized='tracked_table',
         sources=['service_agreements', 'service_agreement_prices'],
         indexes=[{'columns': ['customer_id', 'valid_from'], 'unique': true}],
-        pre_hook="{{ keep_agreement_periods() }}",
+        pre_hook="{{ keep_customer_rows('agreement_period_before') }}",
         post_hook="{{ register_agreement_days() }}",
     )
 }}
