@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from warehouse_assets.errors import UserError
 from warehouse_assets.quality.memory import fingerprint, has_held, remember_held
 
 
@@ -42,6 +43,11 @@ def test_any_change_is_seen(connection: psycopg.Connection, statement: str) -> N
     before = found(connection)
     connection.execute(statement)  # type: ignore[call-overload]  # a constant above
     assert found(connection) != before
+
+
+def test_no_table_is_one_sentence(connection: psycopg.Connection) -> None:
+    with pytest.raises(UserError, match=r"features\.gone does not exist; build the dbt model gone first"):
+        fingerprint(connection, "features", "gone", "rules")
 
 
 def test_only_what_held_last_is_known(connection: psycopg.Connection) -> None:

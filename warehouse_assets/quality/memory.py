@@ -9,6 +9,8 @@ import hashlib
 import psycopg
 from psycopg import sql
 
+from warehouse_assets.errors import UserError
+
 _FINGERPRINT = "fingerprint"
 
 #: What a check says of a table it need not judge again.
@@ -19,13 +21,13 @@ def fingerprint(connection: psycopg.Connection, schema: str, table: str, rules: 
     """A number for the rows of a table, in whatever order, and for the text of the rules that judge them.
 
     Raises:
-        psycopg.errors.UndefinedTable: there is no such table.
+        UserError: there is no such table.
     """
-    row = connection.execute(
-        sql.SQL("select count(*), coalesce(sum(hash_record_extended(each, 0)), 0)::text from {} as each").format(
-            sql.Identifier(schema, table)
-        )
-    ).fetchone()
+    query = sql.SQL("select count(*), coalesce(sum(hash_record_extended(each, 0)), 0)::text from {} as each")
+    try:
+        row = connection.execute(query.format(sql.Identifier(schema, table))).fetchone()
+    except psycopg.errors.UndefinedTable as error:
+        raise UserError(f"The table {schema}.{table} does not exist; build the dbt model {table} first.") from error
     digest = hashlib.sha256(f"{row} {rules}".encode()).digest()
     return int.from_bytes(digest[:7], "big")
 
