@@ -167,6 +167,24 @@ def test_a_later_batch_rebuilds_the_days_it_reaches(shop: Shop) -> None:
     assert shop.same_as_full()
 
 
+def test_of_a_rebuilt_day_only_rows_that_differ_are_written(shop: Shop) -> None:
+    shop.dbt("run")
+    place = "select sale_date::text, ctid::text, xmin::text from marts.sale_day"
+    before = {day: where for day, *where in shop.query(place)}
+    shop.sell(("2024-01-30", 0), ("2024-03-02", 4))  # 30 January to 1 February, 2 to 4 March
+    shop.dbt("run")
+    after = {day: where for day, *where in shop.query(place)}
+    assert shop.rebuilt("sale_day") == 6
+    same = {day for day, where in before.items() if after[day] == where}
+    assert same == {"2024-02-02", "2024-03-01"}
+    shop.take_back("2024-03-02")
+    shop.sell(("2024-01-31", 0))
+    shop.query("update raw.sales set amount = 1 where amount = 0 and sale_date = '2024-01-31'")
+    shop.query("update raw.sales set amount = amount - 1 where sale_date = '2024-01-31' and amount = 20")
+    shop.dbt("run")
+    assert shop.same_as_full()
+
+
 def test_a_day_whose_rows_are_gone_is_gone(shop: Shop) -> None:
     shop.dbt("run")
     shop.take_back("2024-03-01")
@@ -259,6 +277,30 @@ def test_a_table_and_a_view_are_left_alone_until_what_they_read_or_say_changes(s
     shop.query("drop view marts.latest")
     shop.dbt("run")
     assert shop.query("select number from marts.latest") == [(4,)]
+
+
+def test_a_table_is_made_anew_when_a_macro_of_it_has_changed(shop: Shop) -> None:
+    counted = shop.project / "macros" / "counted.sql"
+    counted.write_text("{% macro counted() %} count(*)::integer as sales {% endmacro %}")
+    shop.model("total", TOTAL.replace("count(*)::integer as sales", "{{ counted() }}"))
+    shop.dbt("run")
+    counted.write_text("{% macro counted() %} count(*) as sales, max(amount) as most_usd {% endmacro %}")
+    shop.dbt("run", "--select", "total")
+    assert shop.query("select sales, most_usd::float from marts.total") == [(3, 20)]
+
+
+def test_views_of_models_follow_a_table_whose_columns_change(shop: Shop) -> None:
+    shop.model(
+        "sale_month",
+        "select date_trunc('month', sale_date) as month, sum(sales) as n from {{ ref('sale_day') }} group by 1",
+    )
+    shop.dbt("run")
+    shop.model("sale_day", SALE_DAY.replace("count(*)::integer as sales", "count(*) as sales"))
+    (shop.project / "models" / "models.yml").write_text(
+        SCHEMA.replace("{name: sales, data_type: integer}", "{name: sales, data_type: bigint}")
+    )
+    shop.dbt("run")
+    assert shop.query("select n::integer from marts.sale_month order by month") == [(3,), (3,), (3,)]
 
 
 def test_days_belong_in_models_by_days_alone(shop: Shop) -> None:

@@ -1,5 +1,6 @@
 """Extraction between servers of the user's own: PostgreSQL 16 on either side, a warehouse user without privileges."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -74,6 +75,9 @@ def test_the_warehouse_user_need_not_be_a_superuser(own: Company, postgres16: Em
         live_through_changes(Company(own.operational, plain, own.settings))
     finally:
         with psycopg.connect(own.warehouse, autocommit=True) as connection:
+            # a session drops its temporary tables after its client has gone
+            while connection.execute("select from pg_stat_activity where usename = 'loader'").fetchone():
+                time.sleep(0.05)
             connection.execute("reassign owned by loader to current_user; drop owned by loader")
             connection.execute(sql.SQL("alter database {} owner to current_user").format(sql.Identifier(database)))
             connection.execute("drop role loader")

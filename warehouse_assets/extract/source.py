@@ -255,8 +255,8 @@ class FilesSession:
         return False
 
     def has_rows(self, table: Table) -> bool:
-        """Unknown before the files are read."""
-        return True
+        """Whether the profile's SELECT gives a row."""
+        return self.profile.has_rows(table.name)
 
     def copy_rows(
         self, table: Table, target: psycopg.Connection, into: sql.Composable, since: str | None, on_rows: OnRows | None

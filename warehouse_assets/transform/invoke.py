@@ -51,6 +51,7 @@ def start_dbt_build(
         **dbt_environment(settings, databases.warehouse),
         **options.dbt_environment(),
         "DBT_LOG_FORMAT": "json",
+        "DBT_WRITE_JSON": "false",  # a second of manifest and results that nobody reads: the events say it all
         "DBT_TARGET_PATH": str(target),
         "DBT_LOG_PATH": str(target),
         "DBT_PROJECT_DIR": str(DBT_PROJECT_DIR),

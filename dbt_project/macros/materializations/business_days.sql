@@ -22,21 +22,12 @@
 
     {%- if plan.kind == 'nothing' -%}
         {%- call noop_statement('main', 'UNCHANGED', 'UNCHANGED', 0) -%} select 1 {%- endcall -%}
+        {%- call statement('state') -%} {{ save_model_state() }} {%- endcall -%}
     {%- elif plan.kind == 'full' -%}
         {%- do build_all_days(target_relation, day, sql) -%}
+        {%- do persist_docs(target_relation, model) -%}
     {%- else -%}
         {%- do replace_days(target_relation, day, sql, plan) -%}
-    {%- endif -%}
-
-    {%- call statement('state') -%} {{ save_model_state() }} {%- endcall -%}
-    {%- if plan.kind != 'nothing' -%}
-        {%- set days = none if plan.kind == 'full' else plan.days | length -%}
-        {%- set replaced = load_result('replaced').response.rows_affected if plan.kind == 'days' else none -%}
-        {%- set written = load_result('main').response.rows_affected -%}
-        {%- call statement('build') -%} {{ save_model_build(written, days, replaced) }} {%- endcall -%}
-    {%- endif -%}
-    {%- if plan.kind == 'full' -%}
-        {%- do persist_docs(target_relation, model) -%}
     {%- endif -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}
@@ -80,32 +71,91 @@
     {%- do create_indexes(build) -%}
     {%- call statement('swap') -%} {{ put_in_place(build, relation) }} {%- endcall -%}
     {%- do create_indexes(relation) -%}
-    {{ analyze_partitions(relation) }}
+    {%- do analyze_partitions(relation) -%}
+    {%- call statement('state') %}
+        {{ save_model_state() }};
+        {{ save_model_build(load_result('main').response.rows_affected) }}
+    {%- endcall -%}
 {% endmacro %}
 
 
-{#- Replaces the days of the plan: new rows to a temporary table, old rows deleted, new rows inserted. -#}
+{#- Replaces the days of the plan: new rows to a temporary table; rows of the table that are not among them deleted, those
+    it lacks inserted. In as few statements as can be: dbt takes longer over one than PostgreSQL over a day of most models.
+    The full build, of the same code, has asserted the contract. -#}
 {% macro replace_days(relation, day, sql, plan) %}
     {%- set fresh = model.name ~ '__fresh' -%}
-    {%- call statement('fresh') %}
-        {{ get_assert_columns_equivalent(sql) }}
+    {%- set columns = contract_columns() -%}
+    {%- call statement('main') %}
         create temporary table {{ fresh }} on commit drop as
-        {{ get_select_subquery(sql) }};
+        select {{ columns }}
+        from (
+        {{ sql }}
+        ) as model_rows;
         {{ check_days(fresh, day) }}
         delete from {{ fresh }} where not ({{ days_condition(day, plan) }});
         {{ create_month_partitions(relation, months_of(fresh, day), none) }}
+        {{ write_fresh_rows(relation, fresh, columns, days_condition(day, plan)) }}
     {%- endcall -%}
-    {%- call statement('replaced') %}
-        delete from {{ relation }} where {{ days_condition(day, plan) }}
+    {%- set written = load_result('main').response.rows_affected -%}
+    {%- call statement('state') %}
+        {{ save_model_state() }};
+        {{ save_model_build(written, plan.days | length) }}
     {%- endcall -%}
-    {%- call statement('main') %}
-        insert into {{ relation }} ({{ contract_columns() }})
-        select {{ contract_columns() }}
-        from {{ fresh }}
-    {%- endcall -%}
-    {%- if plan.days | length > 31 -%}
-        {{ analyze_partitions(relation) }}
+    {%- if written * 10 > plan.rows -%}
+        {%- do analyze_partitions(relation) -%}
     {%- endif -%}
+{% endmacro %}
+
+
+{#- Statements, the last of them an insert, that make the rows of `relation` that fulfil `condition` those of `fresh`, and take
+    the deleted ones off etl.model_build.
+
+    With a key only rows that differ are written: most rows of a day that a late fact touches stay as they are, and to
+    compare 60,000 rows of 32 columns takes 0.17 s, to write them 0.45 s. -#}
+{% macro write_fresh_rows(relation, fresh, columns, condition) %}
+    {%- set key = unique_columns() -%}
+    {%- if key -%}
+        {%- set differing = model.name ~ '__differing' -%}
+        {%- set names = columns.split(', ') %}
+        create temporary table {{ differing }} on commit drop as
+        select old.part as old_part, old.place as old_place, new.place as new_place
+        from (select tableoid as part, ctid as place, {{ columns }} from {{ relation }} where {{ condition }}) as old
+        full join (select ctid as place, {{ columns }} from {{ fresh }}) as new
+            on {% for name in key %}new.{{ name }} = old.{{ name }}{{ ' and ' if not loop.last }}{% endfor %}
+        where old.place is null or new.place is null
+            or row(old.{{ names | join(', old.') }}) is distinct from row(new.{{ names | join(', new.') }});
+    {%- endif %}
+        with replaced as (
+            delete from {{ relation }} as old
+            {%- if key %}
+            using {{ differing }} as differing
+            where old.tableoid = differing.old_part and old.ctid = differing.old_place and {{ condition }}
+            {%- else %}
+            where {{ condition }}
+            {%- endif %}
+            returning true
+        )
+
+        update etl.model_build
+        set rows = rows - (select count(*) from replaced)
+        where model = '{{ model.name }}';
+        insert into {{ relation }} ({{ columns }})
+        select {{ columns }}
+        from {{ fresh }}
+    {%- if key %}
+        where ctid in (select new_place from {{ differing }})
+    {%- endif %}
+{% endmacro %}
+
+
+{#- The columns that tell the model's rows apart, as its primary key or first unique index has them; none without. -#}
+{% macro unique_columns() %}
+    {%- for constraint in model.constraints if constraint.type == 'primary_key' -%}
+        {%- do return(constraint.columns) -%}
+    {%- endfor -%}
+    {%- for index in config.get('indexes', []) if index.unique -%}
+        {%- do return(index.columns) -%}
+    {%- endfor -%}
 {% endmacro %}
 
 

@@ -1,13 +1,14 @@
 {#- Statement that moves the partitions of a finished build into the table readers know, and drops the build.
 
     Without such a table the build becomes it. Else the table's columns are altered to those of the build, in place: grants, comments
-    and views survive. A view on a column that is gone stops the swap with PostgreSQL's own words; nothing is half done. -#}
+    and views survive. A user's view on a column that is gone stops the swap with PostgreSQL's own words; nothing is half done. -#}
 {% macro put_in_place(build, relation) %}
     do $swap$
     declare
         build regclass := '{{ build }}';
         target regclass := to_regclass('{{ relation }}');
         child record;
+        dependent record;
     begin
         if target is not null and (select relkind <> 'p' from pg_class where oid = target) then
             execute format(
@@ -97,6 +98,7 @@
             order by wanted_column.attnum
         loop
             if child.wanted_name is null or (child.current_name is not null and child.type_differs) then
+                {{ drop_views_of_models(relation) }}
                 execute format('alter table {{ relation }} drop column %I', child.current_name);
             end if;
             if child.wanted_name is not null and (child.current_name is null or child.type_differs) then
@@ -109,4 +111,24 @@
                 execute format('alter table {{ relation }} alter column %I drop not null', child.wanted_name);
             end if;
         end loop;
+{% endmacro %}
+
+
+{#- PL/pgSQL that drops the views of dbt models over a table. They are built from it: its new code means they are made anew. -#}
+{% macro drop_views_of_models(relation) %}
+                for dependent in
+                    select distinct pg_class.oid::regclass as name
+                    from pg_depend
+                    inner join pg_rewrite on pg_rewrite.oid = pg_depend.objid
+                    inner join pg_class on pg_class.oid = pg_rewrite.ev_class
+                    where
+                        pg_depend.refobjid = to_regclass('{{ relation }}')
+                        and pg_class.relkind = 'v'
+                        and pg_class.relnamespace::regnamespace::text in ('staging', 'intermediate', 'features', 'marts')
+                        and exists (
+                            select from etl.model_state where model = pg_class.relname and source_table = 'dbt:sql'
+                        )
+                loop
+                    execute format('drop view %s', dependent.name);
+                end loop;
 {% endmacro %}

@@ -1,24 +1,25 @@
-{#- A plain table that is rebuilt whole when a table in its `sources`, or the code it is made from, has changed since its
-    last build, and left alone otherwise.
+{#- A plain table that is computed anew when a table in its `sources`, or its own SQL, has changed since its last build, and
+    left alone otherwise.
 
     config(sources=['customers', ...], indexes=[...]) as in business_days. The new rows are computed beside the table and
     put into it in a short last step of the same transaction: the table itself stays, with its grants and the views on
-    it. -#}
+    it. Its columns, indexes and comments are looked at only when its SQL is new. -#}
 {% materialization tracked_table, adapter='postgres' %}
     {%- set target_relation = this.incorporate(type='table') -%}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {#- before the hooks: a hook that has read the table would hold up the build that has the lock, and wait for it -#}
-    {%- do lock_model() -%}
+    {%- do run_query(lock_statement()) -%}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
-    {%- if table_is_current() -%}
+    {%- set stale = stale_part(sql) -%}
+    {%- if stale == 'nothing' -%}
         {%- call noop_statement('main', 'UNCHANGED', 'UNCHANGED', 0) -%} select 1 {%- endcall -%}
         {%- call statement('state') -%} {{ save_model_state() }} {%- endcall -%}
-    {%- else -%}
+    {%- elif stale == 'rows' -%}
         {%- do replace_rows(target_relation, sql) -%}
-        {%- call statement('state') -%} {{ save_model_state() }} {%- endcall -%}
-        {%- call statement('build') -%} {{ save_model_build(load_result('main').response.rows_affected, none) }} {%- endcall -%}
+    {%- else -%}
+        {%- do replace_table(target_relation, sql) -%}
         {%- do persist_docs(target_relation, model) -%}
     {%- endif -%}
 
@@ -30,24 +31,56 @@
 {% endmaterialization %}
 
 
-{#- Whether the table stands and neither its sources nor its code have changed since it was built. -#}
-{% macro table_is_current() %}
-    {%- if flags.FULL_REFRESH or forced_days() -%}
-        {%- do return(false) -%}
+{#- What of the table is out of date: 'table' when it is not there or was made by other code, 'rows' when only a source has
+    changed, else 'nothing'. -#}
+{% macro stale_part(sql) %}
+    {%- if flags.FULL_REFRESH -%}
+        {%- do return('table') -%}
     {%- endif -%}
-    {%- set found = run_query(
-        "select exists (select from pg_class where oid = to_regclass('" ~ this.include(database=false) ~ "') and relkind = 'r')"
-        ~ " and exists (select from etl.model_state where model = '" ~ model.name
-        ~ "' and source_table = 'dbt:code' and batch_id = " ~ code_version() ~ ")"
-        ~ " and not exists (select from " ~ visible_batches() ~ " as visible"
-        ~ " left join etl.model_state as state on state.source_table = visible.source_table and state.model = '"
-        ~ model.name ~ "' where visible.changed_batch_id > coalesce(state.batch_id, 0))"
-    ) -%}
-    {%- do return(found.columns[0].values()[0]) -%}
+    {%- set query -%}
+        select
+            case
+                when not exists (
+                    select from pg_class where oid = to_regclass('{{ this.include(database=false) }}') and relkind = 'r'
+                ) then 'table'
+                when not ({{ is_built_from(sql) }}) then 'table'
+                when {{ 'true' if forced_days() else 'false' }} then 'rows'
+                when exists (
+                    select
+                    from {{ visible_batches() }} as visible
+                    left join etl.model_state as state
+                        on state.source_table = visible.source_table and state.model = '{{ model.name }}'
+                    where visible.changed_batch_id > coalesce(state.batch_id, 0)
+                ) then 'rows'
+                else 'nothing'
+            end
+    {%- endset -%}
+    {%- do return(run_query(query).columns[0].values()[0]) -%}
 {% endmacro %}
 
 
+{#- New rows into the table as it stands. -#}
 {% macro replace_rows(relation, sql) %}
+    {%- set fresh = model.name ~ '__fresh' -%}
+    {%- set columns = adapter.get_columns_in_relation(relation) | map(attribute='quoted') | join(', ') -%}
+    {%- call statement('main') %}
+        create temporary table {{ fresh }} on commit drop as
+        {{ sql }};
+        truncate {{ relation }};
+        insert into {{ relation }} ({{ columns }})
+        select {{ columns }}
+        from {{ fresh }}
+    {%- endcall -%}
+    {%- call statement('state') %}
+        analyze {{ relation }};
+        {{ save_model_state(sql) }};
+        {{ save_model_build(load_result('main').response.rows_affected) }}
+    {%- endcall -%}
+{% endmacro %}
+
+
+{#- The table made anew beside the old one, whose columns and indexes are then made like it. -#}
+{% macro replace_table(relation, sql) %}
     {%- set build = make_intermediate_relation(relation, '__new') -%}
     {%- call statement('create_build') -%} {{ get_create_table_as_sql(False, build, sql) }} {%- endcall -%}
     {%- call statement('prepare') %}
@@ -55,6 +88,7 @@
         declare
             target regclass := to_regclass('{{ relation }}');
             child record;
+            dependent record;
         begin
             if target is not null and (select relkind <> 'r' from pg_class where oid = target) then
                 execute format(
@@ -81,8 +115,10 @@
         from {{ build }}
     {%- endcall -%}
     {%- do create_indexes(relation) -%}
-    {%- call statement('finish') %}
+    {%- call statement('state') %}
         drop table {{ build }};
-        analyze {{ relation }}
+        analyze {{ relation }};
+        {{ save_model_state(sql) }};
+        {{ save_model_build(load_result('main').response.rows_affected) }}
     {%- endcall -%}
 {% endmacro %}

@@ -4,12 +4,10 @@
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
-    {%- do lock_model() -%}
-    {%- set definition = local_md5(sql)[:15] | int(base=16) -%}
     {%- set found = run_query(
-        "select exists (select from pg_class where oid = to_regclass('" ~ this.include(database=false) ~ "') and relkind = 'v')"
-        ~ " and exists (select from etl.model_state where model = '" ~ model.name
-        ~ "' and source_table = 'dbt:view' and batch_id = " ~ definition ~ ")"
+        lock_statement()
+        ~ "; select exists (select from pg_class where oid = to_regclass('" ~ this.include(database=false)
+        ~ "') and relkind = 'v') and " ~ is_built_from(sql)
     ) -%}
 
     {%- if found.columns[0].values()[0] and not flags.FULL_REFRESH -%}
@@ -31,14 +29,9 @@
             $replace$
         {%- endcall -%}
         {%- do persist_docs(target_relation, model) -%}
-        {%- call statement('state') %}
-            insert into etl.model_state (model, source_table, batch_id)
-            values ('{{ model.name }}', 'dbt:view', {{ definition }})
-            on conflict (model, source_table) do update set batch_id = excluded.batch_id;
-            {{ save_model_build(0, none) }}
-        {%- endcall -%}
+        {%- call statement('build') -%} {{ save_model_build(0) }} {%- endcall -%}
     {%- endif -%}
-    {%- call statement('code') -%} {{ save_model_state() }} {%- endcall -%}
+    {%- call statement('state') -%} {{ save_model_state(sql) }} {%- endcall -%}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}

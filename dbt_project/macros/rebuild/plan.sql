@@ -1,5 +1,5 @@
 {#- What the build of the current model has to do:
-    {kind: 'full' | 'days' | 'nothing', days: [date text, ...], first: date text}.
+    {kind: 'full' | 'days' | 'nothing', days: [date text, ...], first: date text, rows: those the table has}.
 
     Asked for often while the model's SQL is rendered, and by its materialization: found out once and kept in dbt's graph, which
     lives as long as the invocation. The lock taken with it is held to the end of the build's transaction. -#}
@@ -9,7 +9,6 @@
     {%- endif -%}
     {%- set plans = graph.setdefault('rebuild_plans', {}) -%}
     {%- if model.unique_id not in plans -%}
-        {%- do lock_model() -%}
         {%- do plans.update({model.unique_id: find_rebuild_plan()}) -%}
     {%- endif -%}
     {%- do return(plans[model.unique_id]) -%}
@@ -17,7 +16,7 @@
 
 
 {% macro find_rebuild_plan() %}
-    {%- set found = fromjson(run_query(rebuild_plan_query()).columns[0].values()[0]) -%}
+    {%- set found = fromjson(run_query(lock_statement() ~ ';' ~ rebuild_plan_query()).columns[0].values()[0]) -%}
     {%- set days = found.days -%}
     {%- if flags.FULL_REFRESH or not found.is_built or found.code != code_version() -%}
         {%- do return({'kind': 'full', 'days': [], 'first': none}) -%}
@@ -28,7 +27,7 @@
     {%- if days_to_write > 31 and days_to_write > found.months * 30 * var('full_build_above_ratio') -%}
         {%- do return({'kind': 'full', 'days': [], 'first': none}) -%}
     {%- endif -%}
-    {%- do return({'kind': 'days', 'days': days, 'first': days[0]}) -%}
+    {%- do return({'kind': 'days', 'days': days, 'first': days[0], 'rows': found.rows}) -%}
 {% endmacro %}
 
 
@@ -83,7 +82,8 @@
             from dirty, built
             group by built.last_month
         ),
-        'months', (select months from built)
+        'months', (select months from built),
+        'rows', (select coalesce(rows, 0) from etl.model_build where model = '{{ model.name }}')
     )::text
 {% endmacro %}
 

@@ -1,5 +1,6 @@
-{#- Moves etl.model_state to the batches this invocation may see and notes the code; part of the build's transaction. -#}
-{% macro save_model_state() %}
+{#- Moves etl.model_state to the batches this invocation may see and notes the code, with `sql` also that; part of the build's
+    transaction. -#}
+{% macro save_model_state(sql=none) %}
     {%- if config.get('sources') %}
         insert into etl.model_state (model, source_table, batch_id)
         select '{{ model.name }}', visible.source_table, visible.batch_id
@@ -8,14 +9,39 @@
         do update set batch_id = greatest(model_state.batch_id, excluded.batch_id);
     {%- endif %}
     insert into etl.model_state (model, source_table, batch_id)
-    values ('{{ model.name }}', 'dbt:code', {{ code_version() }})
+    values
+        {%- if sql is not none %}
+        ('{{ model.name }}', 'dbt:sql', {{ sql_version(sql) }}),
+        {%- endif %}
+        ('{{ model.name }}', 'dbt:code', {{ code_version() }})
     on conflict (model, source_table) do update set batch_id = excluded.batch_id
 {% endmacro %}
 
 
-{#- Notes the build in etl.model_build: rows it has written, in how many days, in place of how many rows; days and replaced
-    none for a full build. -#}
-{% macro save_model_build(written, days, replaced=none) %}
+{#- Condition: was the last build of the model one of this code and this compiled SQL? The SQL also tells a macro or a variable
+    that has changed; it is of no use to models whose SQL differs from build to build. -#}
+{% macro is_built_from(sql) -%}
+    exists (
+        select
+        from etl.model_state
+        where model = '{{ model.name }}' and source_table = 'dbt:code' and batch_id = {{ code_version() }}
+    )
+    and exists (
+        select
+        from etl.model_state
+        where model = '{{ model.name }}' and source_table = 'dbt:sql' and batch_id = {{ sql_version(sql) }}
+    )
+{%- endmacro %}
+
+
+{% macro sql_version(sql) %}
+    {%- do return(local_md5(sql)[:15] | int(base=16)) -%}
+{% endmacro %}
+
+
+{#- Notes the build in etl.model_build: `written` (a number, or SQL for it) are all its rows, or with `days`, the number of days
+    rebuilt, those added to the ones that stayed. -#}
+{% macro save_model_build(written, days=none) %}
     insert into etl.model_build (model, checksum, built_at, rows, seconds, days_rebuilt)
     values (
         '{{ model.name }}',
@@ -28,7 +54,7 @@
     on conflict (model) do update set
         checksum = excluded.checksum,
         built_at = excluded.built_at,
-        rows = {{ 'excluded.rows' if replaced is none else 'model_build.rows - ' ~ replaced ~ ' + excluded.rows' }},
+        rows = {{ 'excluded.rows' if days is none else 'model_build.rows + excluded.rows' }},
         seconds = excluded.seconds,
         days_rebuilt = excluded.days_rebuilt
 {% endmacro %}
@@ -55,6 +81,6 @@
 
 
 {#- Waits for other builds of this model; the lock ends with the transaction. -#}
-{% macro lock_model() %}
-    {%- do run_query("select pg_advisory_xact_lock(hashtextextended('dbt model " ~ model.name ~ "', 0))") -%}
-{% endmacro %}
+{% macro lock_statement() -%}
+    select pg_advisory_xact_lock(hashtextextended('dbt model {{ model.name }}', 0))
+{%- endmacro %}

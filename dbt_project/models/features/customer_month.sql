@@ -69,7 +69,7 @@ service_orders as (
 ),
 
 service_day as (
-    select * from {{ ref('int_customer__service_day') }} where service_date >= {{ first_read_day }}
+    select * from {{ ref('int_customer__service_day') }} where service_date >= {{ first_rebuilt_day() }} - 180
 ),
 
 contact_day as (

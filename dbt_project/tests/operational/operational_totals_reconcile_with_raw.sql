@@ -1,13 +1,23 @@
 -- Totals of operational_hourly that are not those of raw: every load, stop, ticket, cent and gallon is in some hour.
-with expected as (
+with stops as (
+
+    -- read once: the largest table
+    select
+        count(*) filter (where status = 'completed') as lifts,
+        count(*) filter (where status = 'missed') as missed_pickups
+    from {{ ref('stg_operations__route_stops') }}
+
+),
+
+expected as (
 
     select 'tons' as figure, coalesce(sum(weight_lb), 0) * 0.0005 as amount from {{ ref('stg_operations__loads') }}
     union all
     select 'loads', count(*) from {{ ref('stg_operations__loads') }}
     union all
-    select 'lifts', count(*) from {{ ref('stg_operations__route_stops') }} where status = 'completed'
+    select 'lifts', lifts from stops
     union all
-    select 'missed_pickups', count(*) from {{ ref('stg_operations__route_stops') }} where status = 'missed'
+    select 'missed_pickups', missed_pickups from stops
     union all
     select 'tickets', count(*) from {{ ref('stg_crm__service_tickets') }}
     union all

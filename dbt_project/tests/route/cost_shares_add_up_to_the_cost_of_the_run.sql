@@ -1,4 +1,5 @@
--- Runs that reached a stop and whose cost is not the sum of its stops' shares, to the cent.
+-- Runs that reached a stop and whose cost is not the sum of its stops' shares, to the cent; of the last 90 days, and of all
+-- after a full build.
 with shares as (
 
     select
@@ -6,7 +7,7 @@ with shares as (
         service_date,
         sum(cost_share_usd) as shares_usd
     from {{ ref('route_stop') }}
-    where cost_share_usd is not null
+    where cost_share_usd is not null and service_date >= {{ first_day_to_check('route_stop') }}
     group by route_run_id, service_date
 
 )
