@@ -59,23 +59,30 @@
 {% endmacro %}
 
 
-{#- New rows into the table as it stands. -#}
+{#- New rows into the table as it stands, in one statement. -#}
 {% macro replace_rows(relation, sql) %}
     {%- set fresh = model.name ~ '__fresh' -%}
-    {%- set columns = adapter.get_columns_in_relation(relation) | map(attribute='quoted') | join(', ') -%}
-    {%- call statement('main') %}
+    {%- set replacement %}
         create temporary table {{ fresh }} on commit drop as
         {{ sql }};
-        truncate {{ relation }};
-        insert into {{ relation }} ({{ columns }})
-        select {{ columns }}
-        from {{ fresh }}
-    {%- endcall -%}
-    {%- call statement('state') %}
+        do $insert$
+        declare
+            columns text := (
+                select string_agg(quote_ident(attname), ', ' order by attnum)
+                from pg_attribute
+                where attrelid = 'pg_temp.{{ fresh }}'::regclass and attnum > 0
+            );
+        begin
+            truncate {{ relation }};
+            execute format('insert into {{ relation }} (%1$s) select %1$s from {{ fresh }}', columns);
+        end
+        $insert$;
         analyze {{ relation }};
         {{ save_model_state(sql) }};
-        {{ save_model_build(load_result('main').response.rows_affected) }}
-    {%- endcall -%}
+        {{ save_model_build('(select count(*) from ' ~ fresh ~ ')') }}
+        returning rows
+    {%- endset -%}
+    {%- do run_replacement(replacement) -%}
 {% endmacro %}
 
 

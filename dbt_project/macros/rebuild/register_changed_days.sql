@@ -72,23 +72,20 @@
 
 
 {#- Post-hook of int_customer__agreement_period: the days, up to the data clock, on which some customer's agreements or
-    prices are not what they were: only stretches that went or came are compared. Rows are compared as JSON, so that the
-    columns of the old table may differ. -#}
+    prices are not what they were: only stretches that went or came are compared, as JSON, so that the columns of the old
+    table may differ. -#}
 {% macro register_agreement_days() %}
     {%- set changed_days -%}
-        with before as (
-            select to_jsonb(before) as entry from pg_temp.agreement_period_before as before
-        ),
-
-        after as (
-            select to_jsonb(after) as entry from {{ this }} as after
-        ),
-
-        changed as (
-            select false as is_after, entry from (table before except table after) as gone
+        with changed as (
+            select false as is_after, to_jsonb(before) as entry
+            from pg_temp.agreement_period_before as before
+            where before::text not in (select after::text from {{ this }} as after)
             union all
-            select true, entry from (table after except table before) as made
-            where not exists (select from before where entry ->> 'customer_id' is null)
+            select true, to_jsonb(after)
+            from {{ this }} as after
+            where
+                after::text not in (select before::text from pg_temp.agreement_period_before as before)
+                and not exists (select from pg_temp.agreement_period_before as before where before.customer_id is null)
         ),
 
         stretch as (
