@@ -25,6 +25,11 @@ HOMES = Path(tempfile.gettempdir())
 TEMPLATE = "warehouse_template"
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more worker than cores, four at most: half of a test's time goes by waiting for processes that start."""
+    return min((os.cpu_count() or 1) + 1, 4)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep what shares a costly fixture on one worker: a file of tests, and all of e2e."""
     for item in items:

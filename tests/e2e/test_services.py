@@ -41,6 +41,8 @@ class Deployment:
     def __init__(self, home: Path, urls: dict[str, str], stack: ExitStack) -> None:
         self.services: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
         self.home, self._stack = home, stack
+        self._processes: list[subprocess.Popen[bytes]] = []
+        stack.callback(self._end)
         self.ports = {"4000": free_port(), "3000": free_port()}
         self.workspace = home / "workspace.yaml"
         text = (ROOT / "docker" / "workspace.yaml").read_text()
@@ -74,13 +76,25 @@ class Deployment:
             process = subprocess.Popen(
                 self.words(self.services[name]["command"]), cwd=ROOT, env=self.environment, stdout=log, stderr=log
             )
-            self._stack.callback(end, process)
+            self._processes.append(process)
         deadline = time.monotonic() + 120
         for name in names:
             while (checked := self.run(self.services[name]["healthcheck"]["test"])).returncode != 0:
                 said = (self.home / f"{name}.log").read_text()[-2000:]
                 assert time.monotonic() < deadline, f"{name} is not well: {checked.stderr[-500:]} {said}"
                 time.sleep(0.5)
+
+    def _end(self) -> None:
+        """End the services as compose does: the code server waits up to a minute for open calls."""
+        for process in self._processes:
+            process.terminate()
+        deadline = time.monotonic() + 10
+        for process in self._processes:
+            try:
+                process.wait(timeout=max(deadline - time.monotonic(), 0.1))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
     def ask(self, query: str, **variables: Any) -> Any:
         """The answer of the web server to a GraphQL query."""
@@ -97,16 +111,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End a service as compose does: the code server waits up to a minute for open calls."""
-    process.terminate()
-    try:
-        process.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture

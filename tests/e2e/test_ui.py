@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PICTURES = Path(__file__).parents[2] / "docs" / "images"
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install the system's package `chromium`")
 

@@ -62,8 +62,8 @@
 
 {#- One number for the model's own code, the code of every model it is made from, and the time zone.
 
-    The first 15 hex digits of md5 over the sorted entries `name=checksum`, comma separated. A change in an ephemeral
-    model or a view upstream changes it, which the model's own checksum would not tell. Macros are not in it. -#}
+    The first 15 hex digits of md5 over the sorted entries `name=checksum`, comma separated. A change in a view
+    upstream changes it, which the model's own checksum would not tell. Macros are not in it. -#}
 {% macro code_version() %}
     {%- set seen = {} -%}
     {%- set waiting = [model.unique_id] -%}
