@@ -26,7 +26,7 @@ ui: $(VENV)/installed  ## Dagster UI and daemon on 127.0.0.1:3000
 
 test: $(VENV)/installed  ## every test
 	@sh tests/setup.sh
-	@$(BIN)/python -m pytest -n auto --dist loadgroup
+	@$(BIN)/python -m pytest -n auto --no-loadscope-reorder
 
 lint: $(VENV)/installed  ## ruff, mypy and sqlfluff
 	@$(BIN)/ruff check .

@@ -15,6 +15,8 @@ import psutil
 import psycopg
 import pytest
 from psycopg import sql
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from warehouse_assets.database.connections import Databases, resolve
 from warehouse_assets.database.embedded import EmbeddedServer
@@ -30,11 +32,17 @@ def pytest_xdist_auto_num_workers() -> int:
     return min((os.cpu_count() or 1) + 1, 4)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what shares a costly fixture on one worker: a file of tests, and all of e2e."""
-    for item in items:
-        folder, name = item.path.parts[-2:]
-        item.add_marker(pytest.mark.xdist_group(folder if folder == "e2e" else name))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Keep what shares a costly fixture on one worker; xdist's own groups have no effect with pytest 9."""
+    return ByFixture(config, log)
+
+
+class ByFixture(LoadScopeScheduling):
+    """Hands out tests by the file, the end-to-end tests together and first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "e2e" if "/e2e/" in path else path
 
 
 def new_home(label: str) -> Path:

@@ -91,7 +91,7 @@
     {%- set key = unique_columns() -%}
     {%- set fresh = model.name ~ '__fresh' -%}
     {%- set differing = model.name ~ '__differing' -%}
-    {%- set written = '(select count(fresh_row) from ' ~ differing ~ ')' if key else '(select count(*) from ' ~ fresh ~ ')' -%}
+    {%- set written = '(select count("fresh row") from ' ~ differing ~ ')' if key else '(select count(*) from ' ~ fresh ~ ')' -%}
     {%- set replacement %}
         create temporary table {{ fresh }} on commit drop as
         select {{ columns }}
@@ -109,7 +109,7 @@
             delete from {{ relation }} as present
             {%- if key %}
             using {{ differing }} as differing
-            where present.tableoid = differing.part and present.ctid = differing.present_row and {{ in_days }}
+            where present.tableoid = differing."its part" and present.ctid = differing."present row" and {{ in_days }}
             {%- else %}
             where {{ in_days }}
             {%- endif %}
@@ -122,7 +122,7 @@
         insert into {{ relation }} ({{ columns }})
         select {{ columns }}
         from {{ fresh }}
-        {{- (' where ctid in (select fresh_row from ' ~ differing ~ ')') if key }};
+        {{- (' where ctid in (select "fresh row" from ' ~ differing ~ ')') if key }};
         {{ save_model_state() }};
         {{ save_model_build(written, plan.days | length) }}
         returning {{ written }}
@@ -133,17 +133,19 @@
 {% endmacro %}
 
 
-{#- Query of the places of rows that differ between the table's days and the fresh rows: (part, present_row, fresh_row), null
-    where one side has no such row. -#}
+{#- Query of the places of rows that differ between the table's days and the fresh rows: ("its part", "present row", "fresh row"),
+    null where one side has no such row. Names that no column of a model has. -#}
 {% macro differing_rows(relation, fresh, columns, key, in_days) %}
     {%- set names = columns.split(', ') -%}
-        select present.part, present.present_row, fresh.fresh_row
-        from (select tableoid as part, ctid as present_row, {{ columns }} from {{ relation }} where {{ in_days }}) as present
-        full join (select ctid as fresh_row, {{ columns }} from {{ fresh }}) as fresh
+        select present."its part", present."present row", fresh."fresh row"
+        from (
+            select tableoid as "its part", ctid as "present row", {{ columns }} from {{ relation }} where {{ in_days }}
+        ) as present
+        full join (select ctid as "fresh row", {{ columns }} from {{ fresh }}) as fresh
             on {% for name in key %}fresh.{{ name }} = present.{{ name }}{{ ' and ' if not loop.last }}{% endfor %}
         where
-            present.present_row is null
-            or fresh.fresh_row is null
+            present."present row" is null
+            or fresh."fresh row" is null
             or row(fresh.{{ names | join(', fresh.') }}) is distinct from row(present.{{ names | join(', present.') }})
 {%- endmacro %}
 
