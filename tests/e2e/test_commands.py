@@ -240,10 +240,14 @@ def test_a_killed_run_heals(filled_home: Path) -> None:
 
 
 def test_a_server_stopped_under_a_run_is_one_sentence_and_the_next_run_heals(filled_home: Path) -> None:
-    seconds = random.uniform(3.0, 9.0)  # noqa: S311  another instant each time
     assert run_command(filled_home, "simulate", "--hours", "8").returncode == 0
+    ((known,),) = ask(filled_home, "select max(id) from runs", "dagster")
+    begun = f"select id from runs where status = 'STARTED' and id > {known}"  # noqa: S608  a number
     run = start_run(filled_home)
-    time.sleep(seconds)
+    while not ask(filled_home, begun, "dagster"):
+        assert run.poll() is None, run.communicate()[0]
+        time.sleep(0.1)
+    time.sleep(random.uniform(0.0, 5.0))  # noqa: S311  another instant each time
     assert run_command(filled_home, "stop").returncode == 0
     output, _ = run.communicate(timeout=120)
     assert run.returncode == 1
