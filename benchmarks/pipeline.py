@@ -88,6 +88,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:
         home = arguments.home or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="warehouse-bench-")))
+        home.mkdir(parents=True, exist_ok=True)
         home.chmod(0o755)  # else the server's account keeps its data elsewhere, and its memory is not found
         stack.callback(measure, home, "stop")
         steps: list[tuple[str, tuple[str, ...], str]] = [
