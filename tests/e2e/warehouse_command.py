@@ -1,6 +1,7 @@
-"""The command under test, run as a user runs it."""
+"""The command under test, run as a user runs it, and what running it needs."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,3 +16,10 @@ def run_command(home: Path, *arguments: str, **environment: str) -> subprocess.C
         text=True,
         check=False,
     )
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
