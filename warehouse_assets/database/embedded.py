@@ -143,8 +143,9 @@ class EmbeddedServer:
                 with suppress(DuplicateDatabase, UniqueViolation):
                     if name not in present:
                         connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-            # Of a run's thousand events the last half second may go in a crash: each need not wait for the disk.
-            connection.execute("alter database dagster set synchronous_commit = off")
+                        if name == "dagster":
+                            # Of a run's thousand events the last half second may go in a crash: none waits for the disk.
+                            connection.execute("alter database dagster set synchronous_commit = off")
 
     # -- inside ----------------------------------------------------------------------------------------
 
