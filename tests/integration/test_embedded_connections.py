@@ -62,7 +62,7 @@ def test_session_is_utc_and_utf8_on_a_server_that_is_not(
         query = "select '2026-01-01 00:00Z'::timestamptz::text, current_setting('application_name'), '…'"
         assert connection.execute(query).fetchone() == ("2026-01-01 00:00:00+00", "a name", "…")
         connection.rollback()
-        assert connection.execute("select now()").fetchone()[0].utcoffset() == dt.timedelta(0)  # type: ignore[index]
+        assert connection.execute("select now()").fetchone()[0].utcoffset() == dt.timedelta(0)  # type: ignore[index]  # a select without from has one row
         assert not connection.autocommit
 
 

@@ -138,11 +138,11 @@ def _is_running(pid: int, created: str) -> bool:
 def prepare_instance(settings: Settings) -> None:
     """Load Dagster and make its storage, which needs no definitions: dbt may still be reading its project."""
     os.environ.update(process_environment(settings))
-    gc.disable()  # as in definitions: there is nothing to collect among what is imported
+    gc.disable()  # there is nothing to collect among what is imported
     import dagster_dbt  # noqa: F401  half of the seconds that the definitions take to load
     from dagster import DagsterInstance
 
-    gc.freeze()
+    gc.freeze()  # as in definitions
     gc.enable()
 
     with DagsterInstance.get():

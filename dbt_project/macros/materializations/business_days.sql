@@ -9,6 +9,8 @@
         indexes=[...],                      as in dbt
     )
 
+    With a primary key in its contract, or a unique index, only rows that differ are written to a day.
+
     Everything happens in one transaction, under a lock of the model. A full build makes new partitions beside the old
     ones and swaps them; the table itself stays, with its grants, comments and the views on it. -#}
 {% materialization business_days, adapter='postgres' %}

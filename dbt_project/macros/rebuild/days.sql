@@ -41,7 +41,7 @@
     {%- if execute and model.resource_type != 'unit_test' and config.get('materialized') != 'business_days' -%}
         {%- do exceptions.raise_compiler_error(
             model.name ~ ': in_rebuilt_days, first_rebuilt_day, last_rebuilt_day and is_full_build belong in models '
-            ~ 'materialized as business_days; an ephemeral model is compiled once for all that read it.'
+            ~ 'materialized as business_days; a view or an ephemeral model is made once for all that read it.'
         ) -%}
     {%- endif -%}
 {% endmacro %}
