@@ -144,7 +144,7 @@ class EmbeddedServer:
                     if name not in present:
                         connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
                         if name == "dagster":
-                            # The last half second of a run's thousand events may go in a crash: none waits for the disk.
+                            # A crash may cost the last half second of a run's thousand events: none waits for the disk.
                             connection.execute("alter database dagster set synchronous_commit = off")
 
     # -- inside ----------------------------------------------------------------------------------------
