@@ -299,6 +299,15 @@ def test_views_of_models_follow_a_table_whose_columns_change(shop: Shop) -> None
     assert shop.query("select n::integer from marts.sale_month order by month") == [(3,), (3,), (3,)]
 
 
+def test_a_view_in_the_place_of_a_table_makes_way(shop: Shop) -> None:
+    shop.query("create schema if not exists marts")
+    for name in ("sale_day", "total"):
+        shop.query(f"create view marts.{name} as select 1 as one")
+    shop.dbt("run")
+    kinds = shop.query("select relname, relkind::text from pg_class where relname in ('sale_day', 'total') order by 1")
+    assert kinds == [("sale_day", "p"), ("total", "r")]
+
+
 def test_days_belong_in_models_by_days_alone(shop: Shop) -> None:
     shop.model("total", TOTAL + "where {{ in_rebuilt_days('sale_date') }}")
     _, failed = shop.try_dbt("run", "--select", "total")

@@ -10,14 +10,7 @@
         child record;
         dependent record;
     begin
-        if target is not null and (select relkind <> 'p' from pg_class where oid = target) then
-            execute format(
-                'drop %s {{ relation }}',
-                (select case relkind when 'v' then 'view' when 'm' then 'materialized view' else 'table' end
-                 from pg_class where oid = target)
-            );
-            target := null;
-        end if;
+        {{ drop_target_unless(relation, 'p') }}
         if target is null then
             alter table {{ build }} rename to {{ relation.include(database=false, schema=false) }};
             for child in
@@ -60,6 +53,19 @@
     end
     $swap$;
 {% endmacro %}
+
+
+{#- PL/pgSQL that drops what bears the table's name but is of another kind (pg_class.relkind), and says in `target` that it is gone. -#}
+{% macro drop_target_unless(relation, kind) -%}
+        if target is not null and (select relkind <> '{{ kind }}' from pg_class where oid = target) then
+            execute format(
+                'drop %s {{ relation }}',
+                (select case relkind when 'v' then 'view' when 'm' then 'materialized view' else 'table' end
+                 from pg_class where oid = target)
+            );
+            target := null;
+        end if;
+{%- endmacro %}
 
 
 {#- PL/pgSQL that drops the indexes of a table, except those of constraints. -#}

@@ -97,14 +97,7 @@
             child record;
             dependent record;
         begin
-            if target is not null and (select relkind <> 'r' from pg_class where oid = target) then
-                execute format(
-                    'drop %s {{ relation }}',
-                    (select case relkind when 'v' then 'view' when 'm' then 'materialized view' else 'table' end
-                     from pg_class where oid = target)
-                );
-                target := null;
-            end if;
+            {{ drop_target_unless(relation, 'r') }}
             if target is null then
                 create table {{ relation }} (like {{ build }} including defaults including constraints);
             else
