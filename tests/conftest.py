@@ -58,9 +58,10 @@ def discard(home: Path) -> None:
     shutil.rmtree(home, ignore_errors=True)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _no_servers_of_killed_sessions() -> None:
-    """A killed test session cannot stop its server: the next one does."""
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """A killed test session cannot stop its server: the next one does, before its workers start."""
+    if hasattr(session.config, "workerinput"):
+        return
     for home in HOMES.glob("warehouse-test-*"):
         owner = home.name.split("-")[2]
         if owner.isdigit() and not psutil.pid_exists(int(owner)) and home.stat().st_uid == os.geteuid():

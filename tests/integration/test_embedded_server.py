@@ -272,6 +272,24 @@ def test_destroy_leaves_nothing(home: Path) -> None:
         running.url("warehouse")
 
 
+def test_threads_that_destroy_at_once(home: Path) -> None:
+    for _ in range(3):
+        EmbeddedServer(home).start()
+        with ThreadPoolExecutor(6) as pool:
+            for future in [pool.submit(EmbeddedServer(home).destroy) for _ in range(12)]:
+                future.result(120)
+        assert not list(home.glob("postgres*"))
+
+
+def test_threads_that_destroy_and_start_at_once(home: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        acts = [EmbeddedServer(home).start, EmbeddedServer(home).destroy]
+        for future in [pool.submit(act) for _ in range(4) for act in acts]:
+            future.result(120)
+    EmbeddedServer(home).start()
+    assert EmbeddedServer(home).is_running()
+
+
 def test_other_version_of_the_data_is_one_sentence(running: EmbeddedServer) -> None:
     running.stop()
     with pytest.raises(UserError, match="is of PostgreSQL 18, this product brings 16"):

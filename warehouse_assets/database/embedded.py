@@ -37,6 +37,7 @@ DATABASES = ("operational", "warehouse", "dagster", "planted")
 _LOCK_WAIT_SECONDS = 180.0
 _START_SECONDS = 300  # recovery after a crash replays at most max_wal_size
 _STOP_SECONDS = 300.0
+_REMOVED = "postgres-removed-"
 
 
 class EmbeddedServer:
@@ -107,7 +108,8 @@ class EmbeddedServer:
             self._stop(signal.SIGINT)
 
     def destroy(self) -> None:
-        """Stop the server and remove its data, log, password and port for good."""
+        """Stop the server and remove its data, log, password and port for good. Any number of callers may race."""
+        self._remove_unfinished()
         if not self._base.exists():
             return
         with self._locked():
@@ -121,9 +123,11 @@ class EmbeddedServer:
                 for directory in (outside, places.outside_store(self.home)):
                     if directory is not None and directory.parent == places.OUTSIDE:
                         shutil.rmtree(directory, ignore_errors=True)
-                shutil.rmtree(self._base)
+                # Put aside first: whoever waits for the lock finds the directory whole or not at all.
+                self._base.rename(self._base.with_name(f"{_REMOVED}{secrets.token_hex(4)}"))
             except OSError as error:
                 raise explain(error, self._base) from error
+        self._remove_unfinished()
 
     def ensure_databases(self) -> None:
         """Create those of the product's databases that are missing.
@@ -152,27 +156,44 @@ class EmbeddedServer:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the home's lock. The kernel frees it when its holder dies, so it cannot go stale."""
+        deadline = time.monotonic() + _LOCK_WAIT_SECONDS
+        while (descriptor := self._try_lock()) is None:
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"Another command has been starting or stopping the server under {self.home} for "
+                    f"{_LOCK_WAIT_SECONDS:.0f} s; wait for it, or end it."
+                )
+            time.sleep(0.02)
         try:
-            self._base.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._base / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise explain(error, self._base) from error
-        try:
-            deadline = time.monotonic() + _LOCK_WAIT_SECONDS
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise UserError(
-                            f"Another command has been starting or stopping the server under {self.home} for "
-                            f"{_LOCK_WAIT_SECONDS:.0f} s; wait for it, or end it."
-                        ) from None
-                    time.sleep(0.02)
             yield
         finally:
             os.close(descriptor)
+
+    def _try_lock(self) -> int | None:
+        """Return the descriptor of the lock file, locked; None if another holds it, or has just removed it."""
+        path = self._base / "lock"
+        try:
+            self._base.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if isinstance(error, FileExistsError) and (self._base.is_dir() or not os.path.lexists(self._base)):
+                return None
+            raise explain(error, self._base) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        os.close(descriptor)
+        return None
+
+    def _remove_unfinished(self) -> None:
+        """Remove what a destroy has put aside, this one's or one's that was killed."""
+        for removed in self.home.glob(f"{_REMOVED}*"):
+            shutil.rmtree(removed, ignore_errors=True)
 
     def _pid_file(self) -> list[str]:
         try:
