@@ -177,10 +177,17 @@ def sql(
 
 @app.command(epilog="Example: `warehouse ui --port 3001`")
 def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 3000) -> None:
-    """Serve the Dagster UI with the daemon, schedules running, until Ctrl-C."""
+    """Serve the Dagster UI with the daemon, schedules running, until Ctrl-C.
+
+    PostgreSQL is stopped with it unless another program uses it.
+    """
+    from warehouse_assets.operate.server import stop_server
     from warehouse_assets.operate.ui import serve_ui
 
-    raise typer.Exit(serve_ui(Settings.from_env(), port))
+    settings = Settings.from_env()
+    status = serve_ui(settings, port)
+    console.print(stop_server(settings, unless_used=True), highlight=False)
+    raise typer.Exit(status)
 
 
 @app.command()

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from warehouse_command import free_port
 
+from warehouse_assets.database.embedded import EmbeddedServer
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install the system's package `chromium`")
@@ -23,12 +25,14 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install t
 def ui(filled_home: Path) -> Iterator[str]:
     """The UI over a filled home, as `warehouse ui` serves it."""
     port = free_port()
-    server = subprocess.Popen(
-        [sys.executable, "-c", "from warehouse_assets.cli import main; main()", "ui", "--port", str(port)],
-        env={**os.environ, "WAREHOUSE_HOME": str(filled_home)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    said = filled_home / "ui.txt"
+    with said.open("w") as file:
+        server = subprocess.Popen(
+            [sys.executable, "-c", "from warehouse_assets.cli import main; main()", "ui", "--port", str(port)],
+            env={**os.environ, "WAREHOUSE_HOME": str(filled_home)},
+            stdout=file,
+            stderr=subprocess.DEVNULL,
+        )
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(120):
@@ -41,7 +45,9 @@ def ui(filled_home: Path) -> Iterator[str]:
         yield url
     finally:
         server.send_signal(signal.SIGINT)
-        assert server.wait(timeout=60) == 0, "Ctrl-C did not end the UI cleanly"
+        assert server.wait(timeout=90) == 0, "Ctrl-C did not end the UI cleanly"
+        assert said.read_text().endswith("PostgreSQL stopped.\n")
+        assert not EmbeddedServer(filled_home).is_running()
 
 
 def test_a_stranger_finds_groups_materializations_and_checks(ui: str) -> None:

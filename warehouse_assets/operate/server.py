@@ -1,12 +1,17 @@
 """Starting, stopping, migrating and removing what a home holds: the commands around the embedded server."""
 
 import shutil
+import time
 
-from warehouse_assets.database.connections import embedded_server, needs_embedded, resolve
+from warehouse_assets.database.connections import connect, embedded_server, needs_embedded, resolve
+from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.database.migrate import migrate
 from warehouse_assets.errors import UserError
 from warehouse_assets.operate.profile_choice import remember_profile
 from warehouse_assets.settings import Settings
+
+#: How long the sessions of programs that have ended may stay: the server looks after busy ones every 5 s.
+_LEAVING_SECONDS = 10.0
 
 
 def start_server(settings: Settings) -> str:
@@ -18,13 +23,29 @@ def start_server(settings: Settings) -> str:
     return f"PostgreSQL runs; its files are in {settings.home}. Stop it with `warehouse stop`."
 
 
-def stop_server(settings: Settings) -> str:
-    """Stop the embedded server; return what to tell the user."""
+def stop_server(settings: Settings, *, unless_used: bool = False) -> str:
+    """Stop the embedded server, or with ``unless_used`` leave it to who is connected; return what to tell the user."""
     server = embedded_server(settings)
     if not server.is_running():
         return "PostgreSQL was not running."
+    if unless_used and (users := _users(server)):
+        return f"PostgreSQL keeps running, for it is used by {', '.join(users)}."
     server.stop()
     return "PostgreSQL stopped."
+
+
+def _users(server: EmbeddedServer) -> list[str]:
+    """Names of the programs that stay connected to the server."""
+    deadline = time.monotonic() + _LEAVING_SECONDS
+    with connect(server.url("postgres"), application_name="warehouse", autocommit=True) as connection:
+        while True:
+            rows = connection.execute(
+                "select distinct coalesce(nullif(application_name, ''), 'a program without a name') "
+                "from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() order by 1"
+            ).fetchall()
+            if not rows or time.monotonic() > deadline:
+                return [name for (name,) in rows]
+            time.sleep(0.2)
 
 
 def reset_home(settings: Settings, confirmed: bool) -> str:
