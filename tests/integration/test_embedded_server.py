@@ -377,6 +377,11 @@ def test_root_keeps_the_data_outside_a_home_that_the_account_cannot_enter() -> N
         server.start()
         assert_row_kept(server)
         server.stop()
+        data.unlink()  # a start that was killed before it made the link
+        server.start()
+        assert server.is_running()
+        assert_row_kept(server)
+        server.stop()
         (store := data.resolve()).rename(moved := store.with_name("moved"))
         with pytest.raises(UserError, match="which is gone; put it back"):
             server.start()
@@ -384,6 +389,14 @@ def test_root_keeps_the_data_outside_a_home_that_the_account_cannot_enter() -> N
     finally:
         server.destroy()
         shutil.rmtree(home)
+
+
+def test_starts_whatever_the_umask(home: Path) -> None:
+    for directory in (home, home / "made"):
+        command = [sys.executable, "-c", f"import os; os.umask(0o077); {START}", str(directory)]
+        assert subprocess.run(command, check=False, timeout=120).returncode == 0
+        write_row(EmbeddedServer(directory))
+        EmbeddedServer(directory).destroy()
 
 
 @pytest.mark.skipif(not is_root, reason="only root has an account to choose")

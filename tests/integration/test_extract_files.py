@@ -86,3 +86,15 @@ def test_an_empty_file_deletes_nothing_unless_asked(company: Company, folder: Pa
     with pytest.raises(UserError, match=r"no row of table stops.*--full-refresh"):
         company.extract("stops", profile=opened(folder, b""))
     assert company.extract("stops", profile=opened(folder, b""), full_refresh=True)["stops"].rows_deleted == 1
+
+
+def test_a_key_that_is_none_of_its_type_is_quarantined_at_every_reading(company: Company, folder: Path) -> None:
+    # Regression: the second reading compared the text of the key with the column's type, and failed ever after.
+    (folder / "stops.sql").unlink()
+    (folder / "prices.sql").write_text(
+        "select id as commodity, day as price_date, pounds as price_usd, now() as updated_at from stops_file"
+    )
+    for price in (b"10", b"11"):
+        company.extract("prices", profile=opened(folder, b"steel,n/a,x,1\npaper,2024-03-01,x," + price + b"\n"))
+        assert company.ask("select price_usd::text from raw.prices") == [price.decode()]
+        assert company.ask("select rule from quarantine.prices") == ["wrong_type"]

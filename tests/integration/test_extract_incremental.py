@@ -3,11 +3,20 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+import psycopg
 import pytest
-from test_extract_company import CONTRACT, Company, add_stops, by_cursor_fixture, company_fixture  # noqa: F401  fixtures
+from test_extract_company import (  # noqa: F401  fixtures
+    CONTRACT,
+    STOPS,
+    TIME_ZONE,
+    Company,
+    add_stops,
+    by_cursor_fixture,
+    company_fixture,
+)
 
 from warehouse_assets.errors import UserError
-from warehouse_assets.extract import incremental
+from warehouse_assets.extract import checks, incremental
 from warehouse_assets.source.contract import Contract
 
 # a small table is read whole, a large one by its cursor: the outcome is the same
@@ -322,3 +331,21 @@ def test_only_columns_that_facts_take_touch_the_days_of_facts(company: Company) 
     company.source("insert into trucks values ('T1', 'Mack', '2024-03-04')")
     company.extract("trucks")
     assert [day.day for day in company.dirty("trucks")] == [2], "it is back with all it has"
+
+
+def test_rows_that_break_rules_are_searched_whole_or_in_the_latest_days(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company.source("insert into stops values ('OLD', null, '2023-01-02', 'missed', 1, null, now())")
+    add_stops(company, 20)
+    load = company.extract("stops")["stops"]
+    monkeypatch.setattr(checks, "MODEL_TABLES", {"stops"})
+    company.change_warehouse("update raw.stops set status = 'lost' where stop_id in ('OLD', 'S3')")
+
+    def found() -> list[str]:
+        with psycopg.connect(company.warehouse) as connection:
+            return sorted(checks.broken_rows(connection, STOPS, load, TIME_ZONE))
+
+    assert found() == ["status_known (OLD)", "status_known (S3)"]
+    monkeypatch.setattr(checks, "SEARCHED_ROWS", 10)
+    assert found() == ["status_known (S3)"]

@@ -34,3 +34,14 @@ def test_a_server_in_use_is_stopped_by_stop(make_home: Callable[[str], Path]) ->
     with psycopg.connect(server.url("warehouse")):
         assert commands.stop_server(settings) == "PostgreSQL stopped."
     assert not server.is_running()
+
+
+def test_a_server_that_does_not_answer_yet_is_stopped_too(
+    make_home: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(home=make_home("stop"))
+    EmbeddedServer(settings.home).start()
+    with monkeypatch.context() as starting:
+        starting.setattr(EmbeddedServer, "is_running", lambda self: False)
+        assert commands.stop_server(settings) == "PostgreSQL stopped."
+    assert commands.stop_server(settings) == "PostgreSQL was not running."

@@ -84,7 +84,7 @@ def connect(url: str, *, application_name: str, autocommit: bool = False) -> psy
         UserError: the server cannot be reached, refuses the user, lacks the database or is older than
             PostgreSQL 15. The sentence never holds the password.
     """
-    parameters = _parameters(url)
+    parameters = url_parameters(url)
     parameters.setdefault("connect_timeout", "10")
     parameters |= {"application_name": application_name, "client_encoding": "UTF8"}
     begun = time.monotonic()
@@ -107,13 +107,20 @@ def connect(url: str, *, application_name: str, autocommit: bool = False) -> psy
         raise UserError(
             f"The server of {_where(parameters)} is PostgreSQL {version}; use PostgreSQL {MINIMUM_VERSION} or later."
         )
+    # Models are computed, and snapshots kept, between the statements of a transaction: a server's limit does not fit.
+    connection.execute("set idle_in_transaction_session_timeout = 0")
     if connection.info.parameter_status("TimeZone") != "UTC":
         connection.execute("set time zone 'UTC'")
     connection.autocommit = autocommit
     return connection
 
 
-def _parameters(url: str) -> dict[str, str]:
+def url_parameters(url: str) -> dict[str, str]:
+    """Return what a database URL says, by libpq's names.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     plain = re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", url)  # SQLAlchemy's way of naming a driver
     try:
         parameters = conninfo_to_dict(plain)

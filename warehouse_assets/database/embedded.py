@@ -92,20 +92,26 @@ class EmbeddedServer:
                 self._clear_leftovers(place.data)
                 if not (place.data / "PG_VERSION").exists():
                     self._initialise(place)
+                link = places.data_link(self.home)
+                if place.data != link.resolve():
+                    link.symlink_to(place.data)
                 self._check_version(place.data)
                 self._launch(place)
             self.ensure_databases()
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
         """Stop the server: running statements are cancelled, everything committed is kept. Waits for the end.
+
+        Returns:
+            Whether there was a server to stop.
 
         Raises:
             UserError: it did not end in time.
         """
         if not self._base.exists():
-            return
+            return False
         with self._locked():
-            self._stop(signal.SIGINT)
+            return self._stop(signal.SIGINT)
 
     def destroy(self) -> None:
         """Stop the server and remove its data, log, password and port for good. Any number of callers may race."""
@@ -293,9 +299,6 @@ class EmbeddedServer:
                 raise self._failure("made", place, made.stdout + made.stderr)
             self._write(self._base / "password", password)
             partial.rename(place.data)
-            link = places.data_link(self.home)
-            if place.data != link.resolve():
-                link.symlink_to(place.data)
         except subprocess.TimeoutExpired as error:
             raise UserError(f"Making the server under {self.home} took over 120 s; is its disk working?") from error
         except OSError as error:
@@ -360,14 +363,14 @@ class EmbeddedServer:
                 return port
         raise UserError("No free TCP port was found on 127.0.0.1; name one with WAREHOUSE_PORT.")
 
-    def _stop(self, how: signal.Signals) -> None:
+    def _stop(self, how: signal.Signals) -> bool:
         process = self._postmaster()
         if process is None:
-            return
+            return False
         try:
             process.send_signal(how)
         except psutil.NoSuchProcess:
-            return
+            return False
         except psutil.AccessDenied as error:
             raise UserError(f"The server under {self.home} belongs to another user; stop it as that user.") from error
         deadline = time.monotonic() + _STOP_SECONDS
@@ -378,6 +381,7 @@ class EmbeddedServer:
                     f"see {self.home / 'log' / 'postgres'}."
                 )
             time.sleep(0.01)
+        return True
 
     def _failure(self, what: str, place: Place, said: str) -> UserError:
         if "No space left on device" in said or "Disk quota exceeded" in said:

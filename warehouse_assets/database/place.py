@@ -156,6 +156,7 @@ def _can_run(account: Account, binaries: Path) -> bool:
 
 
 def _own(path: Path, account: Account | None, mode: int) -> None:
+    """Make a directory of ours, with this owner and mode whatever the umask."""
     path.mkdir(mode=mode, parents=True, exist_ok=True)
     if account is not None and path.stat().st_uid != account.uid:
         os.chown(path, account.uid, account.gid)
@@ -225,12 +226,12 @@ def _settle_as_root(home: Path, binaries: Path, major: int) -> Place:
     keep_outside = link.is_symlink() or (not link.exists() and not _can(account, "-x", base))
     store = outside_store(home)
     if keep_outside or not _can_run(account, binaries):
-        OUTSIDE.mkdir(mode=0o755, parents=True, exist_ok=True)
-        store.mkdir(mode=0o711, exist_ok=True)
+        _own(OUTSIDE, None, 0o755)
+        _own(store, None, 0o711)
         if not _can_run(account, binaries):
             binaries = _copied_binaries(store, binaries, major)
     if not keep_outside:
-        (home / "log").mkdir(exist_ok=True)
+        _own(home / "log", None, 0o755)
         _own(log, account, 0o700)
         return Place(binaries, link.resolve(), log, base / "postgresql.conf", base / "pg_hba.conf", account)
     data = link.resolve() if link.is_symlink() else store / "data"

@@ -1,6 +1,7 @@
 """The raw tables as Dagster assets: one subsettable multi-asset per system, generated from the contract. Thin."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dagster import (
@@ -21,7 +22,7 @@ from dagster import (
 from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract.checks import check_specs, evaluate
-from warehouse_assets.extract.job import Options
+from warehouse_assets.extract.job import OnTable, Options
 from warehouse_assets.extract.load import ExtractionError, extract_system
 from warehouse_assets.extract.record import TableLoad
 from warehouse_assets.operate.options import RunOptions
@@ -34,6 +35,7 @@ OWNER = "team:data-engineering"
 #: A broken connection is tried again this often, after a pause; everything else fails at once.
 RETRIES = 2
 PAUSE_SECONDS = 10.0
+PROGRESS_SECONDS = 10.0
 
 __all__ = ["GROUP", "asset_key", "build_extract_assets"]
 
@@ -100,6 +102,19 @@ def _metadata(load: TableLoad) -> dict[str, Any]:
     return values
 
 
+def progress_to(tell: Callable[[str], None]) -> OnTable:
+    """What tells of a long copy, every ``PROGRESS_SECONDS``: its table and the rows copied so far."""
+    told: dict[str, float] = {}
+
+    def on_table(table: str, rows: int) -> None:
+        now = time.monotonic()
+        if now - told.setdefault(table, now) >= PROGRESS_SECONDS:
+            told[table] = now
+            tell(f"{table}: {rows:,} rows so far")
+
+    return on_table
+
+
 def profile_of(warehouse: WarehouseResource, options: RunOptions) -> Profile:
     """The profile of a run: the one asked for, else the one this warehouse is filled from, else the default.
 
@@ -147,6 +162,7 @@ def _system_assets(contract: Contract, system: str) -> AssetsDefinition:
                 contract=contract,
                 run_id=context.run.run_id,
                 options=Options(full_refresh=options.full_refresh),
+                on_table=progress_to(context.log.info),
             )
         except ExtractionError as error:
             if error.is_transient and context.retry_number < RETRIES:
@@ -164,6 +180,7 @@ def _system_assets(contract: Contract, system: str) -> AssetsDefinition:
         if failure is not None:
             raise UserError(str(failure)) from failure
         with warehouse.connect() as connection:
-            yield from evaluate(connection, contract, done, context.selected_asset_check_keys)
+            time_zone = warehouse.settings.time_zone
+            yield from evaluate(connection, contract, done, context.selected_asset_check_keys, time_zone)
 
     return extract

@@ -12,6 +12,7 @@ from dagster import AssetCheckKey, AssetCheckResult, AssetCheckSeverity, AssetCh
 from psycopg import sql
 
 from warehouse_assets.extract import ddl, names
+from warehouse_assets.extract.days import business_day
 from warehouse_assets.extract.record import TableLoad
 from warehouse_assets.source.contract import Contract, Table
 
@@ -31,8 +32,10 @@ DAILY_TABLES = frozenset({
 FRESH_WITHIN = timedelta(days=3)
 #: Share of a table's rows in quarantine above which the source, not the row, is suspect.
 QUARANTINE_SHARE = 0.05
-#: Tables up to this many rows are searched whole for rows that break a rule; of larger ones the changed days only.
+#: Tables up to this many rows are searched whole for rows that break a rule; of larger ones this many latest days,
+#: which hold what features look back on and what has come since.
 SEARCHED_ROWS = 5_000_000
+SEARCHED_DAYS = 180
 _SHOWN = 5
 
 
@@ -69,6 +72,7 @@ def evaluate(
     contract: Contract,
     loads: Mapping[str, TableLoad],
     selected: Collection[AssetCheckKey],
+    time_zone: str,
 ) -> Iterator[AssetCheckResult]:
     """Evaluate the selected checks of the loaded tables.
 
@@ -77,6 +81,7 @@ def evaluate(
         contract: the contract.
         loads: what the extraction just did, by table.
         selected: the checks asked for.
+        time_zone: the company's, in which business days are told.
     """
     newest = _newest_day(connection)
     before = _rows_before(connection, list(loads))
@@ -84,7 +89,7 @@ def evaluate(
         key = AssetKey(["raw", name])
         table = contract.table(name)
         if AssetCheckKey(key, MATCHES_SOURCE) in selected:
-            problems, shown = _unlike_source(connection, table, load)
+            problems, shown = _unlike_source(connection, table, load, time_zone)
             yield AssetCheckResult(
                 passed=not problems,
                 asset_key=key,
@@ -137,23 +142,25 @@ def _rows_before(connection: psycopg.Connection, tables: list[str]) -> dict[str,
     return {name: int(count) for name, count in rows}
 
 
-def _unlike_source(connection: psycopg.Connection, table: Table, load: TableLoad) -> tuple[list[str], dict[str, Any]]:
+def _unlike_source(
+    connection: psycopg.Connection, table: Table, load: TableLoad, time_zone: str
+) -> tuple[list[str], dict[str, Any]]:
     problems = ddl.differences(connection, table)
     settled = load.rows_inserted + load.rows_updated + load.rows_unchanged + load.rows_rejected
     if load.rows_extracted != settled:
         problems.append(f"{load.rows_extracted} rows were read, {settled} are accounted for")
     if problems:
         return problems, {}
-    broken = broken_rows(connection, table, load)
+    broken = broken_rows(connection, table, load, time_zone)
     if broken:
         problems.append(f"rows of raw.{table.name} break rules: " + "; ".join(broken))
     return problems, {"failing_rows": "; ".join(broken)} if broken else {}
 
 
-def broken_rows(connection: psycopg.Connection, table: Table, load: TableLoad) -> list[str]:
+def broken_rows(connection: psycopg.Connection, table: Table, load: TableLoad, time_zone: str) -> list[str]:
     """Up to five live rows of raw that break an error rule, as "rule (key)"; such a row did not come by extraction."""
     rules = [rule for rule in table.all_rules if rule.severity == "error" and rule.expect is not None]
-    if not rules or table.name not in MODEL_TABLES or load.rows_raw > SEARCHED_ROWS:
+    if not rules or table.name not in MODEL_TABLES:
         return []
     first_rule = sql.SQL("case {} end").format(
         sql.SQL(" ").join(
@@ -162,15 +169,26 @@ def broken_rows(connection: psycopg.Connection, table: Table, load: TableLoad) -
         )
     )
     rows = connection.execute(
-        sql.SQL("select {}, concat_ws(', ', {}) from {} where _deleted_at is null and ({}) limit {}").format(
+        sql.SQL("select {}, concat_ws(', ', {}) from {} where _deleted_at is null and {} and ({}) limit {}").format(
             first_rule,
             names.columns(table.primary_key),
             names.raw(table.name),
+            _searched(table, load, time_zone),
             sql.SQL(" or ").join(sql.SQL("({}) is false").format(sql.SQL(rule.expect or "true")) for rule in rules),
             _SHOWN,
         )
     )
     return [f"{rule} ({key})" for rule, key in rows]
+
+
+def _searched(table: Table, load: TableLoad, time_zone: str) -> sql.Composable:
+    """The condition on the rows to search; all where the table is small or has no day of its own."""
+    spec = table.business_date
+    if load.rows_raw <= SEARCHED_ROWS or load.latest_day is None or spec is None or spec.column is None:
+        return sql.SQL("true")
+    return sql.SQL("{} > {}").format(
+        business_day(table, spec.column, time_zone), sql.Literal(load.latest_day - timedelta(days=SEARCHED_DAYS))
+    )
 
 
 def _stale_or_lost(load: TableLoad, newest: date | None, before: int | None) -> list[str]:

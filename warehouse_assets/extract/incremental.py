@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 from psycopg import sql
 
-from warehouse_assets.extract import merge, names, quarantine, record, rules
+from warehouse_assets.extract import merge, names, quarantine, rules
 from warehouse_assets.extract.days import days_through
 from warehouse_assets.extract.job import Job, allow_empty, expect_identity, not_after_now
 from warehouse_assets.extract.record import TableLoad, TableState
-from warehouse_assets.extract.state import next_batch
+from warehouse_assets.extract.state import next_batch, write_dirty_days
 
 #: Tables up to this many rows are read whole each time: that costs under 0.1 s and finds deletes at once.
 WHOLE_ROWS = 20_000
@@ -96,7 +96,7 @@ def _apply(job: Job, state: TableState | None, since: str | None) -> bool:
     if not (load.rows_inserted or load.rows_updated or load.rows_deleted or removed):
         return False
     days = merge.changed_days(warehouse) | days_through(warehouse, job.contract, table, job.calendar.time_zone)
-    load.dirty_days = record.write_dirty_days(warehouse, table, job.batch(), days)
+    load.dirty_days = write_dirty_days(warehouse, table.name, job.batch(), days)
     load.latest_day = merge.latest_day(warehouse, table, job.calendar, load.latest_day)
     return True
 

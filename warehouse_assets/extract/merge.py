@@ -212,9 +212,10 @@ def remove_rejected(connection: psycopg.Connection, table: Table, calendar: Cale
 
     Their days are noted. A key of which another row remains in staging keeps its row.
     """
+    # compared as text: the key of a row that could not be read need not be of the column's type
     same = sql.SQL(" and ").join(
-        sql.SQL("present.{} = rejected.key[{}]::{}").format(
-            sql.Identifier(name), i + 1, names.type_of(table.column(name))
+        sql.SQL("present.{}{} = rejected.key[{}]").format(
+            sql.Identifier(name), sql.SQL("" if table.column(name).data_type == "text" else "::text"), i + 1
         )
         for i, name in enumerate(table.primary_key)
     )

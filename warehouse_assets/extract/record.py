@@ -1,6 +1,5 @@
 """etl.table_state, etl.dirty_day and etl.job_log as extraction reads and writes them, in the batch's transaction."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
@@ -118,21 +117,6 @@ def write_state(connection: psycopg.Connection, load: TableLoad, contract_hash: 
             "latest_day": load.latest_day,
         },
     )
-
-
-def write_dirty_days(connection: psycopg.Connection, table: Table, batch_id: int, days: Iterable[date]) -> int:
-    """Write the business days that a batch touched; return how many."""
-    distinct = sorted(set(days))
-    connection.execute(
-        """
-        insert into etl.dirty_day (source_table, batch_id, business_date)
-        select %s, %s::bigint, day
-        from unnest(%s::date[]) as days (day)
-        on conflict do nothing
-        """,
-        (table.name, batch_id, distinct),
-    )
-    return len(distinct)
 
 
 def days_ever(connection: psycopg.Connection, table: Table) -> set[date]:

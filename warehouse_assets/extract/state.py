@@ -75,15 +75,23 @@ def mark_changed(
         """,
         {"table": source_table, "profile": profile, "batch": batch_id, "rows": rows},
     )
+    write_dirty_days(connection, source_table, batch_id, days)
+    return batch_id
+
+
+def write_dirty_days(connection: psycopg.Connection, source_table: str, batch_id: int, days: Iterable[date]) -> int:
+    """Write the business days that a batch touched; return how many."""
+    distinct = sorted(set(days))
     connection.execute(
         """
         insert into etl.dirty_day (source_table, batch_id, business_date)
-        select distinct %s, %s::bigint, day
+        select %s, %s::bigint, day
         from unnest(%s::date[]) as days (day)
+        on conflict do nothing
         """,
-        (source_table, batch_id, list(days)),
+        (source_table, batch_id, distinct),
     )
-    return batch_id
+    return len(distinct)
 
 
 def inputs_seen(connection: psycopg.Connection, source_tables: Sequence[str]) -> dict[str, int]:

@@ -13,7 +13,7 @@ from warehouse_assets.errors import UserError
 from warehouse_assets.extract import ddl, first_load, incremental, names, quarantine, record, rules
 from warehouse_assets.extract.job import Job, expect_identity, not_after_now
 from warehouse_assets.extract.record import TableLoad, TableState
-from warehouse_assets.extract.state import lock_table
+from warehouse_assets.extract.state import lock_table, write_dirty_days
 
 
 def extract_table(job: Job) -> TableLoad:
@@ -106,6 +106,6 @@ def _load_first(job: Job, state: TableState | None, is_new: bool) -> bool:
     load.latest_day = loaded.latest_day
     load.is_reconciled = True
     days = loaded.days | record.days_ever(warehouse, table) if state is not None else loaded.days
-    load.dirty_days = record.write_dirty_days(warehouse, table, batch_id, days)
+    load.dirty_days = write_dirty_days(warehouse, table.name, batch_id, days)
     expect_identity(table, load.rows_extracted, load.rows_raw + load.rows_rejected)
     return bool(loaded.rows or days)

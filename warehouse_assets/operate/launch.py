@@ -9,9 +9,8 @@ import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import psutil
 
 from warehouse_assets.database.trouble import trouble
 from warehouse_assets.operate.home import process_environment
@@ -119,20 +118,21 @@ def close_abandoned_runs(instance: "DagsterInstance") -> None:
         tags={_HOST_TAG: socket.gethostname()},
     )
     for run in instance.get_runs(filters=begun):
-        pid, _, created = run.tags.get(_PROCESS_TAG, "").partition("@")
-        if pid.isdigit() and not _is_running(int(pid), created):
+        pid, _, started = run.tags.get(_PROCESS_TAG, "").partition("@")
+        if pid.isdigit() and _started(int(pid)) != started:
             instance.report_run_failed(run, "The run's process ended before the run did; what it had committed stays.")
 
 
 def _process_tag() -> str:
-    return f"{os.getpid()}@{psutil.Process().create_time():.2f}"
+    return f"{os.getpid()}@{_started(os.getpid())}"
 
 
-def _is_running(pid: int, created: str) -> bool:
+def _started(pid: int) -> str | None:
+    """When a process started, in ticks since the machine did: no change of the clock moves it. None if it is gone."""
     try:
-        return f"{psutil.Process(pid).create_time():.2f}" == created
-    except psutil.NoSuchProcess:
-        return False
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def prepare_instance(settings: Settings) -> None:

@@ -26,12 +26,9 @@ def start_server(settings: Settings) -> str:
 def stop_server(settings: Settings, *, unless_used: bool = False) -> str:
     """Stop the embedded server, or with ``unless_used`` leave it to who is connected; return what to tell the user."""
     server = embedded_server(settings)
-    if not server.is_running():
-        return "PostgreSQL was not running."
-    if unless_used and (users := _users(server)):
+    if unless_used and server.is_running() and (users := _users(server)):
         return f"PostgreSQL keeps running, for it is used by {', '.join(users)}."
-    server.stop()
-    return "PostgreSQL stopped."
+    return "PostgreSQL stopped." if server.stop() else "PostgreSQL was not running."
 
 
 def _users(server: EmbeddedServer) -> list[str]:

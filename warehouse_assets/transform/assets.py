@@ -107,6 +107,7 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
         selected = {names_by_key[key]: key for key in context.selected_asset_keys}
         with warehouse.connect() as connection, build_lock(connection):
             state = read_state(connection)
+            connection.commit()  # a build takes minutes: no transaction stays open beside it
             plan = plan_build(
                 manifest,
                 selected,

@@ -6,16 +6,10 @@ Ephemeral models stand in the compiled SQL as common table expressions, so that 
 from collections.abc import Mapping
 from typing import Any
 
+from warehouse_assets.extract.names import SYSTEM_COLUMNS
+
 ColumnSources = dict[str, list[tuple[str, str]]]
 """For every column of a model, the (unique id, column) pairs it is made from; empty for a constant."""
-
-
-_SYSTEM_COLUMNS = {
-    "_batch_id": "bigint",
-    "_extracted_at": "timestamptz",
-    "_flags": "text",
-    "_deleted_at": "timestamptz",
-}
 
 
 class UntraceableSqlError(Exception):
@@ -48,7 +42,7 @@ def _schema(manifest: Mapping[str, Any], parents: list[str]) -> dict[str, dict[s
         name = node.get("alias") or node["identifier"]
         columns = {column: meta.get("data_type") or "text" for column, meta in node["columns"].items()}
         schema.setdefault(node["schema"], {})[name] = columns | (
-            _SYSTEM_COLUMNS if unique_id.startswith("source.") else {}
+            SYSTEM_COLUMNS if unique_id.startswith("source.") else {}
         )
     return schema
 

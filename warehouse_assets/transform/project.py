@@ -5,6 +5,7 @@ the same time never race for it.
 """
 
 import fcntl
+import getpass
 import hashlib
 import json
 import os
@@ -16,12 +17,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from psycopg.conninfo import conninfo_to_dict
-
+from warehouse_assets.database.connections import url_parameters
 from warehouse_assets.errors import UserError
 from warehouse_assets.settings import DBT_PROJECT_DIR, Settings
 
 _PARSED_FILES = ("*.sql", "*.yml", "*.md")
+#: What a URL may say of a connection beyond dbt's own settings: libpq reads these from the environment.
+_LIBPQ_VARIABLES = {
+    "hostaddr": "PGHOSTADDR",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "sslcrl": "PGSSLCRL",
+    "channel_binding": "PGCHANNELBINDING",
+    "options": "PGOPTIONS",
+}
 
 
 def target_dir(settings: Settings) -> Path:
@@ -41,23 +51,22 @@ def dbt_environment(settings: Settings, warehouse_url: str | None) -> dict[str, 
         settings: threads and time zone.
         warehouse_url: URL of the warehouse database; None while only parsing, when no connection is opened.
     """
-    parts = conninfo_to_dict(warehouse_url) if warehouse_url else {}
+    parts = url_parameters(warehouse_url) if warehouse_url else {"host": "127.0.0.1", "user": "warehouse"}
+    user = parts.get("user") or getpass.getuser()  # as libpq does
     environment = {
-        "WAREHOUSE_DBT_HOST": str(parts.get("host") or "127.0.0.1"),
-        "WAREHOUSE_DBT_PORT": str(parts.get("port") or 5432),
-        "WAREHOUSE_DBT_USER": str(parts.get("user") or "warehouse"),
-        "WAREHOUSE_DBT_DBNAME": str(parts.get("dbname") or "warehouse"),
-        "WAREHOUSE_DBT_PASSWORD": str(parts.get("password") or ""),
-        "WAREHOUSE_DBT_SSLMODE": str(parts.get("sslmode") or "prefer"),
+        "WAREHOUSE_DBT_HOST": parts.get("host") or parts.get("hostaddr") or "",  # none: the local socket
+        "WAREHOUSE_DBT_PORT": parts.get("port") or "5432",
+        "WAREHOUSE_DBT_USER": user,
+        "WAREHOUSE_DBT_DBNAME": parts.get("dbname") or user,
+        "WAREHOUSE_DBT_PASSWORD": parts.get("password") or "",
+        "WAREHOUSE_DBT_SSLMODE": parts.get("sslmode") or "prefer",
         "WAREHOUSE_THREADS": str(settings.threads),
         "WAREHOUSE_TIME_ZONE": settings.time_zone,
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
         "DBT_LOG_LEVEL_FILE": "info",  # at debug, dbt writes every statement three times over
     }
-    if "sslrootcert" in parts:
-        environment["PGSSLROOTCERT"] = str(parts["sslrootcert"])
-    return environment
+    return environment | {variable: parts[name] for name, variable in _LIBPQ_VARIABLES.items() if name in parts}
 
 
 def _fingerprint(environment: Mapping[str, str]) -> str:
@@ -67,9 +76,10 @@ def _fingerprint(environment: Mapping[str, str]) -> str:
             digest.update(f"{name}={environment[name]}\0".encode())
     for pattern in _PARSED_FILES:
         for path in sorted(DBT_PROJECT_DIR.rglob(pattern)):
-            if "target" in path.parts or "logs" in path.parts:
+            relative = path.relative_to(DBT_PROJECT_DIR)
+            if relative.parts[0] in ("target", "logs"):
                 continue
-            digest.update(str(path.relative_to(DBT_PROJECT_DIR)).encode())
+            digest.update(str(relative).encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -100,8 +110,12 @@ def ensure_manifest(settings: Settings, warehouse_url: str | None = None) -> Pat
         is_current = state.get("files") == files_only and manifest_path(settings).exists()
         if is_current and (warehouse_url is None or state.get("all") == _fingerprint(environment)):
             return manifest_path(settings)
+        # Gone while dbt writes, and there at once or not at all: a killed parse is not taken for a finished one.
+        known.unlink(missing_ok=True)
         run_dbt_parse(target, environment)
-        known.write_text(json.dumps({"files": files_only, "all": _fingerprint(environment)}))
+        partial = known.with_suffix(".part")
+        partial.write_text(json.dumps({"files": files_only, "all": _fingerprint(environment)}))
+        partial.replace(known)
     return manifest_path(settings)
 
 

@@ -1,9 +1,5 @@
 """How dbt's resources look as Dagster assets. Groups and owners stand in ``dbt_project.yml``, by folder."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from dagster import AssetKey
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 
 
@@ -15,16 +11,3 @@ class WarehouseDbtTranslator(DagsterDbtTranslator):
 
     def __init__(self) -> None:
         super().__init__(DagsterDbtTranslatorSettings(enable_asset_checks=True, enable_source_tests_as_checks=False))
-
-
-def asset_key_of(manifest: Mapping[str, Any], model: str) -> AssetKey:
-    """The asset key of a dbt model.
-
-    Raises:
-        KeyError: the project has no such model.
-    """
-    for unique_id, node in manifest["nodes"].items():
-        if node["resource_type"] == "model" and node["name"] == model:
-            key: AssetKey = WarehouseDbtTranslator().get_asset_spec(manifest, unique_id, None).key
-            return key
-    raise KeyError(model)

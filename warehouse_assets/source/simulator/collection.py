@@ -264,11 +264,10 @@ def _finish_runs(
     count = len(runs)
     last = np.full(count, np.nan)
     np.fmax.at(last, run, departure)
-    nothing = np.isnan(last)
-    cancelled = cancelled | nothing
+    cancelled = cancelled | np.isnan(last)
     started = runs["start"] + runs["late_start"]
     home = travel_minutes(runs["home"])
-    ended = np.where(cancelled, runs["start"], np.where(nothing, started, last) + runs["trip"] * 0.7 + home)
+    ended = np.where(cancelled, runs["start"], last + runs["trip"] * 0.7 + home)
     stops_made = np.bincount(run, minlength=count)
     trips = np.maximum(1, np.round(runs["pounds"] / 19_000))
     miles = travelled + runs["home"] + trips * 2 * 0.6 * runs["site_miles"]

@@ -1,0 +1,82 @@
+"""What dbt is told of the connection, and when the project is parsed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from warehouse_assets.settings import Settings
+from warehouse_assets.transform import project
+
+SETTINGS = Settings(home=Path("/nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        # URL                                                  what dbt reads
+        ("postgresql://bob:p%40ss@db:6000/wh", {"HOST": "db", "PORT": "6000", "USER": "bob", "DBNAME": "wh"}),
+        ("postgresql+psycopg2://bob:x@db/wh", {"HOST": "db", "PORT": "5432", "USER": "bob", "DBNAME": "wh"}),
+        ("postgresql://bob@/wh?host=/run/pg", {"HOST": "/run/pg", "USER": "bob", "DBNAME": "wh"}),
+        ("postgresql://bob@/wh?hostaddr=10.0.0.5", {"HOST": "10.0.0.5", "USER": "bob", "DBNAME": "wh"}),
+        ("postgresql://bob@", {"HOST": "", "USER": "bob", "DBNAME": "bob"}),
+        ("postgresql://b@db/wh?sslmode=verify-full", {"SSLMODE": "verify-full"}),
+    ],
+)
+def test_dbt_connects_where_the_product_does(url: str, expected: dict[str, str]) -> None:
+    environment = project.dbt_environment(SETTINGS, url)
+    assert {name: environment[f"WAREHOUSE_DBT_{name}"] for name in expected} == expected
+
+
+def test_certificates_and_options_pass_through() -> None:
+    url = "postgresql://b@db/wh?sslrootcert=/ca.pem&sslcert=/c.pem&sslkey=/k.pem&options=-csearch_path%3Dx"
+    environment = project.dbt_environment(SETTINGS, url)
+    names = ("PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGOPTIONS")
+    assert [environment[name] for name in names] == ["/ca.pem", "/c.pem", "/k.pem", "-csearch_path=x"]
+
+
+class Parser:
+    """Stands for dbt's parser: counts, and may end half way."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.is_killed = False
+
+    def parse(self, target: Path, environment: dict[str, str]) -> None:
+        """Write a manifest, or half of one."""
+        self.runs += 1
+        (target / "manifest.json").write_text("{" if self.is_killed else json.dumps({"nodes": {}}))
+        if self.is_killed:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(name="parser")
+def parser_fixture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Parser:
+    folder = tmp_path / "target" / "dbt_project"  # a checkout below a folder that bears dbt's name
+    (folder / "models").mkdir(parents=True)
+    (folder / "models" / "a.sql").write_text("select 1")
+    parser = Parser()
+    monkeypatch.setattr(project, "DBT_PROJECT_DIR", folder)
+    monkeypatch.setattr(project, "run_dbt_parse", parser.parse)
+    return parser
+
+
+def test_the_project_is_parsed_when_a_file_has_changed(parser: Parser, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    for _ in range(2):
+        project.ensure_manifest(settings)
+    assert parser.runs == 1
+    (project.DBT_PROJECT_DIR / "models" / "a.sql").write_text("select 2")
+    project.ensure_manifest(settings)
+    assert parser.runs == 2
+
+
+def test_a_parse_that_was_killed_is_not_taken_for_a_finished_one(parser: Parser, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    url = "postgresql://b@db/wh"
+    project.ensure_manifest(settings)
+    parser.is_killed = True
+    with pytest.raises(KeyboardInterrupt):
+        project.ensure_manifest(settings, url)
+    parser.is_killed = False
+    assert json.loads(project.ensure_manifest(settings).read_text()) == {"nodes": {}}
