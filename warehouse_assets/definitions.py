@@ -39,7 +39,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
     return Definitions(
         assets=with_freshness(assets),
         jobs=jobs,
-        schedules=build_schedules(jobs),
+        schedules=build_schedules(jobs, manifest),
         sensors=build_sensors(jobs),
         resources={"warehouse": WarehouseResource(), "options": RunOptions(), **(resource_overrides or {})},
         # One process on one machine: a process per step costs about 15 s a run on 2 cores.

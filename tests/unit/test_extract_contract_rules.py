@@ -10,8 +10,10 @@ from warehouse_assets.extract import ddl, names, rules
 from warehouse_assets.extract.assets import build_extract_assets
 from warehouse_assets.extract.checks import DAILY_TABLES, MODEL_TABLES
 from warehouse_assets.extract.source import reject_as_row
+from warehouse_assets.settings import Settings
 from warehouse_assets.source.contract import Column, Rule, Table, load_contract
 from warehouse_assets.source.profiles import Reject
+from warehouse_assets.transform.project import ensure_manifest, load_manifest
 
 STOPS = Table(
     system="shop",
@@ -115,3 +117,21 @@ def test_the_tables_that_checks_name_are_contracted() -> None:
         if spec.blocking
     }
     assert blocking == set(MODEL_TABLES)
+
+
+def test_every_table_that_features_are_made_of_stops_models() -> None:
+    manifest = load_manifest(ensure_manifest(Settings.from_env()))
+    waiting = [
+        node["unique_id"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["schema"] == "features"
+    ]
+    sources: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        source = manifest["sources"].get(name)
+        if source is None:
+            waiting += manifest["parent_map"].get(name, ())
+        elif source["schema"] == "raw":
+            sources.add(source["name"])
+    assert sources == MODEL_TABLES

@@ -22,7 +22,8 @@ FRESH_AND_FULL = "fresh_and_full"
 #: Tables whose rows train or feed a model: broken ones stop what follows.
 MODEL_TABLES = frozenset({
     "customers", "service_agreements", "service_agreement_prices", "service_tickets", "surveys", "invoices",
-    "invoice_lines", "payments", "expenses", "route_runs", "route_stops", "loads", "portal_sessions",
+    "invoice_lines", "payments", "expenses", "routes", "route_runs", "route_stops", "loads", "vehicles",
+    "service_orders", "portal_sessions", "portal_events",
 })  # fmt: skip
 #: Tables that grow every working day; fresh while their latest business day is at most this far behind the latest of
 #: all of them. Three days bridge a weekend.

@@ -1,8 +1,10 @@
 """The cadence: route every 15 minutes, operational every hour, customer and financial every day."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from dagster import (
+    AssetKey,
     DefaultScheduleStatus,
     RunRequest,
     ScheduleDefinition,
@@ -23,16 +25,34 @@ _CRON = {
 }
 
 
-def build_schedules(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[ScheduleDefinition]:
+def build_schedules(
+    jobs: Sequence[UnresolvedAssetJobDefinition], manifest: Mapping[str, Any]
+) -> Sequence[ScheduleDefinition]:
     """One schedule for each job with a cadence, running from the start, in the company's time zone.
 
-    A tick that finds nothing new in the source starts no run.
+    A tick starts no run when the source has nothing new for its job and the job's models have seen all that is in raw.
     """
     time_zone = Settings.from_env().time_zone
-    return [_schedule(job, _CRON[job.name], time_zone) for job in jobs if job.name in _CRON]
+    return [_schedule(job, _CRON[job.name], time_zone, manifest) for job in jobs if job.name in _CRON]
 
 
-def _schedule(job: UnresolvedAssetJobDefinition, cron: str, time_zone: str) -> ScheduleDefinition:
+def waiting_models(settings: Settings, manifest: Mapping[str, Any], keys: Collection[AssetKey]) -> list[str]:
+    """The dbt models among ``keys`` that have not seen all that is in raw: another job has extracted it."""
+    from warehouse_assets.database.connections import connect, resolve
+    from warehouse_assets.transform.plan import models_of, plan_build
+    from warehouse_assets.transform.state import read_state
+
+    models = models_of(manifest)
+    names = [key.path[-1] for key in keys if key.path[-1] in models]
+    with connect(resolve(settings).warehouse, application_name="warehouse schedule") as connection:
+        state = read_state(connection)
+    plan = plan_build(manifest, names, state.changed_batches, state.models, state.existing, settings.time_zone)
+    return sorted(plan.build)
+
+
+def _schedule(
+    job: UnresolvedAssetJobDefinition, cron: str, time_zone: str, manifest: Mapping[str, Any]
+) -> ScheduleDefinition:
     @schedule(
         name=f"{job.name}_schedule",
         job=job,
@@ -44,11 +64,20 @@ def _schedule(job: UnresolvedAssetJobDefinition, cron: str, time_zone: str) -> S
     def tick(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
         from warehouse_assets.operate.probe import moved_tables
 
-        moved = moved_tables(Settings.from_env())
+        settings = Settings.from_env()
+        moved = moved_tables(settings)
         if moved is None:
             return SkipReason("The warehouse was never filled; begin with `warehouse run`.")
-        if not moved:
-            return SkipReason("The source has nothing new.")
-        return RunRequest(run_key=None, tags={"cause": "schedule"})
+        assert context.repository_def is not None  # noqa: S101  a tick has its code location
+        keys = context.repository_def.get_job(job.name).asset_layer.selected_asset_keys
+        if own := [table for table in moved if AssetKey(["raw", table]) in keys]:
+            return RunRequest(tags={"cause": f"new in the source: {_listed(own)}"})
+        if waiting := waiting_models(settings, manifest, keys):
+            return RunRequest(tags={"cause": f"not built since: {_listed(waiting)}"})
+        return SkipReason(f"The source has nothing new for the job {job.name}.")
 
     return tick
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
