@@ -10,7 +10,7 @@ import pytest
 from dbt_company import DbtCompany
 
 from warehouse_assets.source.contract import load_contract
-from warehouse_assets.transform.plan import models_of, source_table
+from warehouse_assets.transform.plan import models_of, unnamed_sources
 
 pytest_plugins = ["dbt_company"]
 
@@ -54,32 +54,7 @@ def test_every_column_of_every_model_is_described(company: DbtCompany, manifest:
 
 
 def test_models_name_every_raw_table_they_are_made_from(manifest: dict[str, Any]) -> None:
-    """A table left out of `sources` would change without the model being rebuilt.
-
-    Tables without a business date touch no days: models by days may leave them out, and so may what is made of those.
-    """
-    parents: dict[str, list[str]] = manifest["parent_map"]
-    models = models_of(manifest)
-    undated = {table.name for table in load_contract() if table.business_date is None}
-
-    def above(unique_id: str) -> set[str]:
-        if unique_id.startswith("source."):
-            return {source_table(manifest["sources"][unique_id])}
-        found = set[str]().union(*(above(parent) for parent in parents.get(unique_id, ())))
-        by_days = manifest["nodes"][unique_id]["config"]["materialized"] == "business_days"
-        return found - undated if by_days else found
-
-    missing = {}
-    for name, node in models.items():
-        if node["config"]["materialized"] not in ("business_days", "tracked_table"):
-            continue
-        named = set(node["config"].get("sources") or ())
-        # a day table made by dbt, such as intermediate.int_x, stands for what it is made from
-        day_tables = [models[source.rpartition(".")[2]] for source in named if source.rpartition(".")[2] in models]
-        named |= set[str]().union(*(above(table["unique_id"]) for table in day_tables))
-        if left_out := above(node["unique_id"]) - named:
-            missing[name] = sorted(left_out)
-    assert missing == {}
+    assert unnamed_sources(manifest, {table.name for table in load_contract() if table.business_date is None}) == {}
 
 
 def test_names_stay_under_45_characters(manifest: dict[str, Any]) -> None:

@@ -1,13 +1,22 @@
 """Which models a run builds: only what is new, changed, or fed by a batch it has not seen."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from dagster import AssetKey, Output
 
-from warehouse_assets.transform.assets import Unchanged
-from warehouse_assets.transform.plan import ModelState, code_version, plan_build, sources_by_model
+from warehouse_assets.errors import UserError
+from warehouse_assets.transform.assets import Unchanged, require_named_sources
+from warehouse_assets.transform.plan import (
+    ModelState,
+    code_version,
+    plan_build,
+    sources_by_model,
+    unnamed_sources,
+    versions_of_tests,
+)
 
 
 def node(name: str, materialized: str = "table", parents: list[str] | None = None, **config: Any) -> dict[str, Any]:
@@ -15,6 +24,7 @@ def node(name: str, materialized: str = "table", parents: list[str] | None = Non
         "name": name,
         "unique_id": f"model.w.{name}",
         "resource_type": "model",
+        "original_file_path": f"models/{name}.sql",
         "checksum": {"checksum": f"sum-{name}"},
         "config": {"materialized": materialized, **config},
         "depends_on": {"nodes": parents or []},
@@ -30,6 +40,8 @@ MANIFEST: dict[str, Any] = {
             node("joined", "ephemeral", ["model.w.stg_loads"]),
             node("route_run", parents=["model.w.joined"], sources=["loads"]),
             node("summary", parents=["model.w.route_run", "source.w.ml.forecast"]),
+            node("sums_agree", parents=["model.w.route_run", "model.w.summary"], severity="ERROR")
+            | {"unique_id": "test.w.sums_agree", "resource_type": "test"},
         )
     },
     "sources": {
@@ -54,6 +66,7 @@ CURRENT = ModelState(
         ("summary", "holidays"): 3,
         ("summary", "ml.forecast"): 8,
     },
+    tests=versions_of_tests(MANIFEST),
 )
 BATCHES = {"loads": 7, "holidays": 3, "ml.forecast": 8}
 
@@ -73,8 +86,9 @@ def test_a_models_sources_are_its_own_list_or_all_above_it() -> None:
         ({**BATCHES, "ml.forecast": 9}, NAMES, CURRENT, {"summary"}),
         ({**BATCHES, "holidays": 9}, NAMES, CURRENT, {"summary"}),
         (BATCHES, ["route_run", "summary"], CURRENT, {"stg_loads"}),
-        (BATCHES, [], ModelState({}, {}), {"stg_loads", "route_run", "summary"}),
-        (BATCHES, NAMES, ModelState({**CURRENT.codes, "stg_loads": 1}, CURRENT.seen), {"stg_loads"}),
+        (BATCHES, [], ModelState({}, {}, {}), {"stg_loads", "route_run", "summary"}),
+        (BATCHES, NAMES, replace(CURRENT, codes={**CURRENT.codes, "stg_loads": 1}), {"stg_loads"}),
+        (BATCHES, NAMES, replace(CURRENT, tests={}), {"route_run", "summary"}),
         ({}, NAMES, CURRENT, set()),
     ],
 )
@@ -91,6 +105,23 @@ def test_a_change_above_changes_the_code_of_all_below() -> None:
     changed["nodes"]["model.w.joined"]["checksum"]["checksum"] = "edited"
     moved = {name for name in NAMES if code_version(changed, f"model.w.{name}", ZONE) != CURRENT.codes[name]}
     assert moved == {"route_run", "summary"}
+
+
+@pytest.mark.parametrize(("key", "value"), [("checksum", {"checksum": "edited"}), ("config", {"severity": "WARN"})])
+def test_a_test_that_changed_is_to_pass_again(key: str, value: dict[str, str]) -> None:
+    changed = copy.deepcopy(MANIFEST)
+    changed["nodes"]["test.w.sums_agree"][key] = value
+    assert set(plan_build(changed, NAMES, BATCHES, CURRENT, NAMES, ZONE).build) == {"route_run", "summary"}
+
+
+def test_a_stored_model_names_all_it_has_to_follow() -> None:
+    stored = copy.deepcopy(MANIFEST)
+    stored["nodes"]["model.w.route_run"]["config"]["materialized"] = "business_days"
+    assert unnamed_sources(stored, undated=()) == {"route_run": ["holidays"]}
+    assert unnamed_sources(stored, undated={"holidays"}) == {}
+    stored["parent_map"]["model.w.route_run"].append("source.w.ml.forecast")
+    with pytest.raises(UserError, match=r"Model route_run is made from .*ml.forecast and would not follow"):
+        require_named_sources(stored)
 
 
 def test_a_full_refresh_builds_everything() -> None:

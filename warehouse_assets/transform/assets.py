@@ -19,11 +19,13 @@ from dagster import (
 from dagster_dbt import dbt_assets
 
 from warehouse_assets.database.resource import WarehouseResource
+from warehouse_assets.errors import UserError
 from warehouse_assets.operate.options import RunOptions
+from warehouse_assets.source.contract import load_contract
 from warehouse_assets.transform.invoke import start_dbt_build
 from warehouse_assets.transform.lineage import UntraceableSqlError, column_sources
-from warehouse_assets.transform.plan import models_of, plan_build
-from warehouse_assets.transform.state import build_lock, read_state
+from warehouse_assets.transform.plan import models_of, plan_build, unnamed_sources, versions_of_tests
+from warehouse_assets.transform.state import build_lock, noting_passed_tests, read_state
 from warehouse_assets.transform.translator import WarehouseDbtTranslator
 
 # Everything that reads a prediction, at any distance.
@@ -95,6 +97,21 @@ def build_dbt_assets(manifest: Mapping[str, Any]) -> list[AssetsDefinition]:
     ]
 
 
+def require_named_sources(manifest: Mapping[str, Any]) -> None:
+    """See that every stored model names all tables it has to follow.
+
+    Raises:
+        UserError: one does not.
+    """
+    undated = {table.name for table in load_contract() if table.business_date is None}
+    for name, tables in unnamed_sources(manifest, undated).items():
+        raise UserError(
+            f"Model {name} is made from {', '.join(tables)} and would not follow changes there: add "
+            f"{'it' if len(tables) == 1 else 'them'} to `sources` in {models_of(manifest)[name]['original_file_path']} "
+            "(docs/how-to/add-a-metric.md)."
+        )
+
+
 def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: str | None) -> AssetsDefinition:
     translator = WarehouseDbtTranslator()
     names_by_key = {
@@ -104,6 +121,7 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
 
     @dbt_assets(manifest=manifest, select=select, exclude=exclude, name=name, dagster_dbt_translator=translator)
     def run_dbt(context: AssetExecutionContext, warehouse: WarehouseResource, options: RunOptions) -> Iterator[Any]:
+        require_named_sources(manifest)
         selected = {names_by_key[key]: key for key in context.selected_asset_keys}
         with warehouse.connect() as connection, build_lock(connection):
             state = read_state(connection)
@@ -121,12 +139,14 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
                 context.log.info(f"{model}: {reason}")
             unchanged = Unchanged(manifest, {model: selected[model] for model in plan.current})
             if plan.build:
-                invocation = start_dbt_build(
-                    manifest, sorted(plan.build), translator, context, warehouse.settings, warehouse.databases, options
-                )
-                for event in invocation.stream():
-                    yield from unchanged.above(event)
-                    yield with_column_lineage(event, manifest, translator, invocation.target_path)
+                models, versions = sorted(plan.build), versions_of_tests(manifest)
+                with noting_passed_tests(connection, {name: versions[name] for name in models}):
+                    invocation = start_dbt_build(
+                        manifest, models, translator, context, warehouse.settings, warehouse.databases, options
+                    )
+                    for event in invocation.stream():
+                        yield from unchanged.above(event)
+                        yield with_column_lineage(event, manifest, translator, invocation.target_path)
             yield from unchanged.rest()
 
     return run_dbt

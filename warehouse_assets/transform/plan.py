@@ -1,7 +1,7 @@
 """Which dbt models a run has to build. Pure: the manifest and the control tables' rows in, a plan out.
 
-A model is built when it never was, when its SQL changed, or when a table it is built from (at any distance) has a
-batch it has not seen. Nothing else costs time.
+A model is built when it never was, when its SQL changed, when a table it is built from (at any distance) has a batch it
+has not seen, or when its tests have not passed since: a test that is new, that failed, or that a killed run left out.
 """
 
 import hashlib
@@ -13,10 +13,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ModelState:
-    """What the warehouse remembers of the last build: the code by model, batches by (model, source table)."""
+    """What the warehouse remembers of the last build: code and passed tests by model, batches by (model, source)."""
 
     codes: Mapping[str, int]
     seen: Mapping[tuple[str, str], int]
+    tests: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,38 @@ def sources_by_model(manifest: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     }
 
 
+def unnamed_sources(manifest: Mapping[str, Any], undated: Collection[str]) -> dict[str, list[str]]:
+    """Source tables that a stored model is made from and its ``sources`` leave out: it would not follow their changes.
+
+    Args:
+        manifest: dbt's manifest.
+        undated: raw tables without a business date. They touch no days: models by days may leave them out, and so may
+            what is made of those.
+    """
+    parents: Mapping[str, list[str]] = manifest["parent_map"]
+    models = models_of(manifest)
+
+    @cache
+    def above(unique_id: str) -> frozenset[str]:
+        if unique_id.startswith("source."):
+            return frozenset({source_table(manifest["sources"][unique_id])})
+        found = frozenset[str]().union(*(above(parent) for parent in parents.get(unique_id, ())))
+        by_days = manifest["nodes"][unique_id]["config"]["materialized"] == "business_days"
+        return found - frozenset(undated) if by_days else found
+
+    missing = {}
+    for name, node in models.items():
+        if node["config"]["materialized"] not in ("business_days", "tracked_table"):
+            continue
+        named = frozenset(node["config"].get("sources") or ())
+        # a day table made by dbt, such as intermediate.int_x, stands for what it is made from
+        day_tables = [models[source.rpartition(".")[2]] for source in named if source.rpartition(".")[2] in models]
+        named = named.union(*(above(table["unique_id"]) for table in day_tables))
+        if left_out := above(node["unique_id"]) - named:
+            missing[name] = sorted(left_out)
+    return missing
+
+
 def code_version(manifest: Mapping[str, Any], unique_id: str, time_zone: str) -> int:
     """One number for a model's code and that of all models above it; the dbt macro of the same name must agree."""
     seen: dict[str, str] = {}
@@ -71,7 +104,26 @@ def code_version(manifest: Mapping[str, Any], unique_id: str, time_zone: str) ->
             seen[name] = f"{node['name']}={node['checksum']['checksum']}"
             waiting += node["depends_on"]["nodes"]
     entries = [*sorted(seen.values()), f"time_zone={time_zone}"]
-    return int(hashlib.md5(",".join(entries).encode(), usedforsecurity=False).hexdigest()[:15], 16)
+    return _number(",".join(entries))
+
+
+def versions_of_tests(manifest: Mapping[str, Any]) -> dict[str, int]:
+    """One number for the data tests of every model; 0 for a model without."""
+    entries: dict[str, list[str]] = {name: [] for name in models_of(manifest)}
+    for unique_id, node in manifest["nodes"].items():
+        if node["resource_type"] != "test":
+            continue
+        # The name of a generic test holds its arguments; what it is to do about failures stands in its config.
+        settings = [node["config"].get(key) for key in ("severity", "where", "error_if", "warn_if")]
+        entry = f"{unique_id}={node['checksum']['checksum']}={settings}"
+        for parent in node["depends_on"]["nodes"]:
+            if (model := manifest["nodes"].get(parent)) is not None and model["name"] in entries:
+                entries[model["name"]].append(entry)
+    return {name: _number(",".join(sorted(tests))) if tests else 0 for name, tests in entries.items()}
+
+
+def _number(text: str) -> int:
+    return int(hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:15], 16)
 
 
 def plan_build(
@@ -94,7 +146,7 @@ def plan_build(
         time_zone: the company's, which is part of every model's code.
         rebuild_all: build every one of them whatever the state.
     """
-    models, sources = models_of(manifest), sources_by_model(manifest)
+    models, sources, tests = models_of(manifest), sources_by_model(manifest), versions_of_tests(manifest)
     build: dict[str, str] = {}
     current: list[str] = []
     for name in names:
@@ -111,6 +163,8 @@ def plan_build(
             build[name] = "its code changed"
         elif moved and not is_view:
             build[name] = f"new batches of {', '.join(moved[:3])}{' and more' if len(moved) > 3 else ''}"
+        elif tests[name] != state.tests.get(name, 0):
+            build[name] = "its tests have not passed"
         else:
             current.append(name)
     return BuildPlan(build, tuple(current))

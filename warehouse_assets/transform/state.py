@@ -1,6 +1,6 @@
-"""What the control tables say of past builds, read in one round trip. Nothing is written here: dbt moves the state."""
+"""What the control tables say of past builds. dbt moves the state of models; which tests have passed is noted here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from warehouse_assets.transform.plan import ModelState
 
 _BUILD_LOCK = 7_305_001
 _CODE = "dbt:code"  # the dbt project keeps the version of a model's code beside the batches it has seen
+_TESTS = "dbt:tests"  # the version of its data tests, once they have passed on the model as it is
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,32 @@ def read_state(connection: psycopg.Connection) -> WarehouseState:
         models=ModelState(
             codes={model: batch for model, table, batch in seen if table == _CODE},
             seen={(model, table): batch for model, table, batch in seen},
+            tests={model: batch for model, table, batch in seen if table == _TESTS},
         ),
         existing=frozenset(name for (name,) in relations),
     )
+
+
+@contextmanager
+def noting_passed_tests(connection: psycopg.Connection, versions: Mapping[str, int]) -> Iterator[None]:
+    """Note that the tests of models (name → version) have passed when the block has: until then they count as failed.
+
+    A failed build, or one that is killed between a model and its tests, leaves them to the next run.
+    """
+    with connection.transaction():
+        connection.execute(
+            "delete from etl.model_state where source_table = %s and model = any(%s)", (_TESTS, list(versions))
+        )
+    yield
+    with connection.transaction():
+        connection.execute(
+            """
+            insert into etl.model_state (model, source_table, batch_id)
+            select model, %s, version
+            from unnest(%s::text[], %s::bigint[]) as passed (model, version)
+            """,
+            (_TESTS, list(versions), list(versions.values())),
+        )
 
 
 @contextmanager
