@@ -1,5 +1,6 @@
 """The ``warehouse`` command: reads the arguments, calls one function, prints. No other work belongs here."""
 
+import contextlib
 import csv
 import json
 import sys
@@ -26,7 +27,8 @@ app = typer.Typer(
 profile_app = typer.Typer(no_args_is_help=True, help="Check a source profile, or write the skeleton of a new one.")
 app.add_typer(profile_app, name="profile")
 
-console = Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
+# Messages hold file names such as loads[a-z].csv, which are no markup.
+console = Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty(), markup=False, emoji=False)
 
 
 class Preset(StrEnum):
@@ -79,7 +81,13 @@ def parse_settings(pairs: list[str] | None) -> dict[str, str]:
 
 def absolute_path(value: str) -> str:
     """Make a value that names a local file, folder or pattern absolute: later runs start elsewhere."""
-    is_local_path = "://" not in value and (Path(value).exists() or any(sign in value for sign in "*?"))
+    from warehouse_assets.source.profiles.fetch import format_of
+
+    if not value or "://" in value:
+        return value
+    is_local_path = any(sign in value for sign in "*?") and ("/" in value or format_of(value) is not None)
+    with contextlib.suppress(OSError):  # too long for a name, as a secret may be
+        is_local_path = is_local_path or Path(value).exists()
     return str(Path(value).absolute()) if is_local_path else value
 
 
@@ -91,7 +99,10 @@ def absolute_path(value: str) -> str:
 def run(
     preset: Annotated[Preset | None, typer.Option(help="Size of the company to simulate on the first run.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the simulated company.")] = None,
-    profile: Annotated[str | None, typer.Option(help="Source profile: a shipped name or a folder.")] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Source profile: a shipped name, or a folder (./NAME where a shipped one has its name)."),
+    ] = None,
     settings: SetOption = None,
     job: Annotated[
         str, typer.Option(help="Job to run: everything, route, operational, customer, financial.")
@@ -106,6 +117,7 @@ def run(
 ) -> None:
     """Fill the warehouse, train the models, check everything, and print a summary."""
     from warehouse_assets.operate.run import RunRequest, run_warehouse
+    from warehouse_assets.source.profiles import shipped_profiles
 
     if job not in JOB_NAMES:
         raise UserError(f"There is no job {job!r}; use one of {', '.join(JOB_NAMES)}.")
@@ -119,7 +131,7 @@ def run(
             job=job,
             preset=preset.value if preset else None,
             seed=seed,
-            profile=absolute_path(profile) if profile else None,
+            profile=profile if profile is None or profile in shipped_profiles() else absolute_path(profile),
             settings={key: absolute_path(value) for key, value in parse_settings(settings).items()},
             full_refresh=full_refresh,
             rebuild_from=rebuild_from.date() if rebuild_from else None,
@@ -266,7 +278,12 @@ def forecast(
 
 @profile_app.command("check", epilog="Example: `warehouse profile check austin --set loads=loads.csv`")
 def profile_check(
-    name: Annotated[str, typer.Argument(metavar="NAME|DIR", help="A shipped profile or a folder.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|DIR", help="A shipped name, or a folder (./NAME where a shipped one has its name)."
+        ),
+    ],
     settings: SetOption = None,
 ) -> None:
     """Tell, table by table and column by column, what is mapped, missing or of the wrong type. Loads nothing."""

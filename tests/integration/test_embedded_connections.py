@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -143,10 +144,63 @@ def test_tls_parameters_reach_the_server(server: EmbeddedServer) -> None:
     assert "correct sslmode and certificates" in sentence
 
 
-@pytest.mark.parametrize("url", ["mysql://me:s3cret@host/mine", "postgresql://me:s3cret@host:port/mine", "just words"])
-def test_text_that_is_no_url(url: str) -> None:
-    sentence = refused(url, "s3cret")
-    assert "URL" in sentence
+# Regression: a certificate file that "does not exist" was told as a missing user or database.
+def test_missing_certificate_is_told_as_such(tmp_path: Path) -> None:
+    with socket.socket() as willing:
+        willing.bind(("127.0.0.1", 0))
+        willing.listen()
+
+        def agree_to_tls() -> None:
+            client, _ = willing.accept()
+            with client:
+                client.recv(8)
+                client.sendall(b"S")
+                client.recv(1)
+
+        threading.Thread(target=agree_to_tls, daemon=True).start()
+        place = f"127.0.0.1:{willing.getsockname()[1]}"
+        file = tmp_path / "root.crt"
+        url = f"postgresql://me:s3cret@{place}/mine?sslmode=verify-full&sslrootcert={file}"
+        sentence = refused(url, "s3cret")
+    assert sentence.startswith(f"No TLS connection to database 'mine' at {place} could be made")
+    assert f'"{file}" does not exist' in sentence
+
+
+def test_missing_database_called_ssl_is_told_as_such(server: EmbeddedServer) -> None:
+    assert "There is no such user or database" in refused(server.url("SSL"), password_of(server))
+
+
+# Regression: what follows a bare / or @ of the password was shown as the host, the port or the database.
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://me:s3cret@host/mine",
+        "postgresql://me:s3cret@host:port/mine",
+        "just words",
+        "postgresql://me:pa/s3cret@host:5432/mine",
+        "postgresql://me:pa@s3cret@host:5432/mine",
+        "postgresql://me:p?a@s3cret@host:5432/mine",
+        "postgresql://me:12/s3cret@host/mine",
+        "postgresql+psycopg://me:pa s3cret@host/mine",
+        "postgresql://me:s3cret/mine",
+        "host=there pass word=s3cret",
+    ],
+)
+def test_text_that_is_no_url_is_not_repeated(url: str) -> None:
+    assert "The database URL cannot be read; write it as postgresql://" in refused(url, "s3cret")
+
+
+def test_what_is_percent_encoded_reaches_the_server(make_database: Callable[..., str], server: EmbeddedServer) -> None:
+    url = make_database(server)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create role \"me@home\" login password 'p/a@s?s'")
+    try:
+        host = urlsplit(url)
+        own = f"postgresql://me%40home:p%2Fa%40s%3Fs@{host.hostname}:{host.port}{host.path}?application_name=a@b"
+        connect(own, application_name="test").close()
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute('drop role "me@home"')
 
 
 def test_server_older_than_15(postgres16: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,18 @@ def test_an_extra_column_is_ignored(company: Company) -> None:
     assert company.extract("stops")["stops"].rows_raw == 1
 
 
+# Regression: a value that the planner itself meets ended the whole system with PostgreSQL's own error.
+def test_a_select_that_cannot_be_planned_fails_its_table_alone(company: Company, tmp_path: Path) -> None:
+    (tmp_path / "profile.yml").write_text("kind: postgres\n")
+    (tmp_path / "tips.sql").write_text("select tip_id, site, tipped_at, 1 / 0 as weight_lb from tips")
+    (tmp_path / "trucks.sql").write_text("select * from trucks")
+    company.source("insert into trucks values ('T1', 'Mack', now())")
+    profile = open_profile(str(tmp_path), {}, company.operational, contract=company.contract)
+    with pytest.raises(UserError, match=r"tips.sql is refused by the source database \(division by zero\)"):
+        company.extract("tips", "trucks", profile=profile)
+    assert company.ask("select truck_id from raw.trucks") == ["T1"]
+
+
 @pytest.mark.parametrize(
     ("parts", "sentence"),
     [

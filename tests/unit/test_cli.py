@@ -3,12 +3,21 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from warehouse_assets.cli import absolute_path, parse_settings
+from warehouse_assets.cli import absolute_path, app, console, parse_settings
 from warehouse_assets.errors import UserError
+from warehouse_assets.operate import run as operate_run
+from warehouse_assets.operate.doctor import Finding, print_findings
+from warehouse_assets.operate.launch import RunOutcome
+from warehouse_assets.operate.run import RunRequest
+from warehouse_assets.operate.status import CheckStatus, ModelStatus, RunFailure, WarehouseStatus, print_status
+from warehouse_assets.source.profiles.profile import SHIPPED, profile_directory
+
+NOW = datetime.now(UTC)
 
 
 def warehouse(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
@@ -44,7 +53,52 @@ def test_local_paths_become_absolute_and_urls_stay(tmp_path: Path, monkeypatch: 
     assert absolute_path("loads.csv") == str(tmp_path / "loads.csv")
     assert absolute_path("data/*.csv") == str(tmp_path / "data" / "*.csv")
     assert absolute_path("https://example.org/loads.csv?x=1") == "https://example.org/loads.csv?x=1"
-    assert absolute_path("150") == "150"
+    assert absolute_path("loads_?.csv.gz") == str(tmp_path / "loads_?.csv.gz")
+
+
+# Regression: an empty value became the working directory, and a long or questioning secret a path or an OSError.
+@pytest.mark.parametrize("value", ["150", "", "s3cret" * 50, "abc?def", "what*ever", "a\0b"])
+def test_what_names_no_file_stays(value: str) -> None:
+    assert absolute_path(value) == value
+
+
+# Regression: a folder of a shipped profile's name was taken by `run`, the shipped profile by `profile check`.
+@pytest.mark.parametrize(("typed", "is_shipped"), [("austin", True), ("./austin", False), ("mine", False)])
+def test_a_shipped_name_wins_over_a_folder_unless_a_path_is_given(
+    typed: str, is_shipped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[RunRequest] = []
+
+    def remember(_settings: object, request: RunRequest, _console: object) -> RunOutcome:
+        asked.append(request)
+        return RunOutcome("1", is_success=True)
+
+    monkeypatch.setattr(operate_run, "run_warehouse", remember)
+    monkeypatch.chdir(tmp_path)
+    for name in ("austin", "mine"):
+        (tmp_path / name).mkdir()
+    app(["run", "--profile", typed], standalone_mode=False)
+    checked = profile_directory(typed).resolve()
+    assert checked == (SHIPPED / typed if is_shipped else tmp_path / typed)
+    monkeypatch.chdir("/")  # where a later run may start
+    assert profile_directory(asked[0].profile or "") == checked
+
+
+# Regression: brackets were taken for markup, so that names lost letters or the message ended in a MarkupError.
+def test_messages_show_brackets_and_colons_as_they_are() -> None:
+    text = "There is no file /data/[/old]/loads[a-z].csv; mend :car: [red]it."
+    status = WarehouseStatus(
+        checks=[CheckStatus("raw/loads: [a-z]", True, "WARN", NOW)],
+        models=[ModelStatus("churn", 1, "[/old]", NOW, {})],
+        run_failures=[RunFailure("1", "route", NOW, text)],
+    )
+    with console.capture() as captured:
+        print_status(console, status)
+        print_findings(console, iter([Finding("home", False, text)]))
+    shown = captured.get()
+    assert shown.count(text) == 2
+    assert "raw/loads: [a-z]" in shown
+    assert "[/old] " in shown
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import holidays
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from warehouse_assets.errors import UserError
@@ -83,6 +83,9 @@ def test_a_holiday_moves_the_rest_of_its_week_by_a_day() -> None:
     assert weekday(actual[:6]).tolist() == [1, 2, 3, 5, 6, 7]
 
 
+# Regression: the hour at midnight counted for the day before or after where the clocks change later that day.
+@example(date(2024, 3, 9), 23 * 60 + 30, "America/Chicago")
+@example(date(2024, 11, 3), 30, "America/Chicago")
 @given(
     st.dates(date(2022, 1, 1), date(2028, 12, 31)),
     # Clocks change between 02:00 and 03:00; nobody of the company is up then.
@@ -94,8 +97,7 @@ def test_local_times_are_those_of_the_time_zone(day: date, minute: int, zone: st
     expected = datetime(day.year, day.month, day.day, minute // 60, minute % 60, tzinfo=ZoneInfo(zone))
     got = local.utc(np.array([day], dtype="datetime64[D]"), float(minute))
     assert got[0].astype(datetime).replace(tzinfo=UTC) == expected.astimezone(UTC)
-    if minute >= 180:
-        assert local.day(got)[0].astype(date) == day
+    assert local.day(got)[0].astype(date) == day
 
 
 def test_distances_are_those_of_the_great_circle() -> None:

@@ -122,14 +122,19 @@ def url_parameters(url: str) -> dict[str, str]:
         UserError: it cannot be read.
     """
     plain = re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", url)  # SQLAlchemy's way of naming a driver
+    unreadable = UserError(
+        "The database URL cannot be read; write it as postgresql://user:password@host:5432/database, and "
+        "percent-encode the password (%2F for /, %40 for @)."
+    )
     try:
-        parameters = conninfo_to_dict(plain)
-    except psycopg.ProgrammingError as error:
-        raise UserError(
-            f"The database URL {redact(url)!r} cannot be read ({redact(str(error)).strip()}); "
-            "write it as postgresql://user:password@host:5432/database."
-        ) from None
-    return {name: str(value) for name, value in parameters.items() if value is not None}
+        parameters = {name: str(value) for name, value in conninfo_to_dict(plain).items() if value is not None}
+    except psycopg.ProgrammingError:
+        raise unreadable from None  # the cause would hold the URL
+    # libpq takes what follows a bare / or @ of the password for the host, port or database, which sentences name.
+    host, port, database = (parameters.get(name, "") for name in ("host", "port", "dbname"))
+    if "@" in host[1:] or re.search(r"[^\d,]", port) or ("@" in database and f"/{database}" in plain):
+        raise unreadable
+    return parameters
 
 
 def _where(parameters: dict[str, str]) -> str:
@@ -143,16 +148,17 @@ def _sentence(parameters: dict[str, str], said: str) -> str:
     if (password := parameters.get("password")) and len(password) > 2:
         said = said.replace(password, "***")
     reason = " ".join(redact(said).split())
+    plain = re.sub(r'"[^"]*"', '""', said)  # a database may be called SSL
     checks: tuple[tuple[tuple[str, ...], LiteralString | str], ...] = (
         (("password authentication failed", "no password supplied"),
          f"The server refuses user {user!r} for {where}: wrong or missing password; correct it in the URL."),
-        (("does not exist",),
-         f"There is no such user or database ({user!r}, {where}); create it first, or correct the URL."),
         (("no pg_hba.conf entry",),
          f"The server's pg_hba.conf does not let user {user!r} into {where} from this machine; "
          "add an entry there, or correct the URL."),
         (("does not support SSL", "SSL", "certificate"),
          f"No TLS connection to {where} could be made ({reason}); correct sslmode and certificates in the URL."),
+        (("does not exist",),  # a certificate file, too
+         f"There is no such user or database ({user!r}, {where}); create it first, or correct the URL."),
         (("resolve host", "translate host name", "Name or service not known", "getaddrinfo"),
          f"The host of {where} is not known to this machine; correct the URL."),
         (("too many clients", "too many connections", "remaining connection slots"),
@@ -161,6 +167,6 @@ def _sentence(parameters: dict[str, str], said: str) -> str:
          f"No server answers for {where}; start it, or correct the URL."),
     )  # fmt: skip
     for phrases, sentence in checks:
-        if any(phrase in said for phrase in phrases):
+        if any(phrase in plain for phrase in phrases):
             return sentence
     return f"Cannot connect to {where} as user {user!r} ({reason}); check the server and the URL."

@@ -22,7 +22,14 @@ from warehouse_assets.errors import UserError
 from warehouse_assets.extract import names
 from warehouse_assets.source.contract import Table
 from warehouse_assets.source.profiles import FilesProfile, PostgresProfile, Profile, Reject
-from warehouse_assets.source.profiles.mapping import MappedTable, SourceColumn, describe, map_table, stands_for_itself
+from warehouse_assets.source.profiles.mapping import (
+    REFUSALS,
+    MappedTable,
+    SourceColumn,
+    describe,
+    map_table,
+    stands_for_itself,
+)
 
 OnRows = Callable[[int, int], None]
 
@@ -204,7 +211,7 @@ class PostgresSnapshot:
                     row = self._keeper.execute(
                         sql.SQL("explain (format json) {}").format(self._select(table))
                     ).fetchone()
-            except psycopg.errors.ProgrammingError:
+            except REFUSALS:
                 return 0.0
         return float(row[0][0]["Plan"]["Plan Rows"]) if row else 0.0
 

@@ -5,20 +5,23 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from warehouse_assets.database.connections import connect, resolve
+from warehouse_assets.extract import names
 from warehouse_assets.operate.profile_choice import stored_profile
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.contract import load_contract
 from warehouse_assets.source.profiles import FilesProfile, PostgresProfile, open_profile
 from warehouse_assets.source.profiles.mapping import describe, map_table
 
-_STATE = "select source_table, watermark, extracted_at from etl.table_state"
+_STATE = "select source_table, watermark, extracted_at, rows_raw + rows_quarantined > 0 from etl.table_state"
 
 
 def moved_tables(settings: Settings) -> list[str] | None:
     """The tables whose source is ahead of the warehouse; None where the warehouse was never filled.
 
     A database is asked for the latest cursor value of each table, a file for its time of modification. Rows deleted
-    in the source move neither: the daily key reconciliation finds them.
+    in the source move neither: the daily key reconciliation finds them. A table of which the warehouse holds no row
+    has moved if the source has one now. One without a cursor counts as moved whenever the warehouse holds rows of it:
+    only reading it can tell, and a change must not wait longer than its schedule.
 
     Raises:
         UserError: the source cannot be reached.
@@ -28,11 +31,11 @@ def moved_tables(settings: Settings) -> list[str] | None:
         stored = stored_profile(connection)
         if stored is None:
             return None
-        state = {name: (watermark, at) for name, watermark, at in connection.execute(_STATE)}
+        state = {name: held for name, *held in connection.execute(_STATE)}
     profile = open_profile(*stored, databases.operational)
     try:
         if isinstance(profile, PostgresProfile):
-            watermarks = {name: mark for name, (mark, _) in state.items()}
+            watermarks = {name: mark for name, (mark, _, has_rows) in state.items() if has_rows}
             return list(_tables_ahead(profile, databases.operational, watermarks))
         if isinstance(profile, FilesProfile):
             return [
@@ -46,19 +49,25 @@ def moved_tables(settings: Settings) -> list[str] | None:
 
 
 def _tables_ahead(profile: PostgresProfile, url: str, watermarks: dict[str, str | None]) -> Iterator[str]:
+    """The tables ahead of ``watermarks``, which has those of which the warehouse holds rows."""
     contract = load_contract()
     with connect(url, application_name="warehouse sensor") as connection:
         for name in sorted(profile.tables):
             table = contract.table(name)
             mapped = map_table(profile, table, describe(connection, profile, name))
-            watermark = watermarks.get(name)
-            if table.cursor is None or not mapped.has_cursor or watermark is None:
+            # Composed, not passed as parameters: the profile's SQL may hold a per cent sign.
+            if name not in watermarks:
+                query = sql.SQL("select exists (select from ({}) as source)").format(mapped.query)
+            elif table.cursor is None or not mapped.has_cursor or (watermark := watermarks[name]) is None:
                 yield name
                 continue
-            # Composed, not passed as parameters: the profile's SQL may hold a per cent sign.
-            query = sql.SQL("select max({cursor})::timestamptz > {mark}::timestamptz from ({select}) as source").format(
-                cursor=sql.Identifier(table.cursor), mark=sql.Literal(watermark), select=mapped.query
-            )
+            else:
+                query = sql.SQL("select max({cursor}) > {mark}::{type} from ({select}) as source").format(
+                    cursor=sql.Identifier(table.cursor),
+                    mark=sql.Literal(watermark),
+                    type=names.type_of(table.column(table.cursor)),
+                    select=mapped.query,
+                )
             row = connection.execute(query).fetchone()
             if row and row[0]:
                 yield name

@@ -23,7 +23,7 @@ def stored_profile(connection: psycopg.Connection) -> tuple[str, dict[str, str]]
 def remember_profile(
     databases: Databases, profile: str | None, settings: Mapping[str, str] | None
 ) -> tuple[str, dict[str, str]]:
-    """Return the profile this warehouse is filled from and its settings, storing them the first time.
+    """Return the profile this warehouse is filled from and its settings, and store what is new of them.
 
     Raises:
         UserError: the warehouse already holds another profile's rows.

@@ -9,11 +9,13 @@ from warehouse_assets.database.connections import connect, resolve
 from warehouse_assets.errors import UserError
 from warehouse_assets.settings import Settings
 
-_FETCH_ROWS = 10_000
+_ROWS_AT_ONCE = 1_000
 
 
 def rows_of(settings: Settings, database: str, query: str) -> Iterator[Sequence[Any]]:
     """Yield the header and the rows of ``query``, run in a read-only transaction.
+
+    Of several statements the first gives the rows, which are then held in memory.
 
     Raises:
         UserError: the query is wrong, writes, or returns nothing that could be printed.
@@ -21,13 +23,20 @@ def rows_of(settings: Settings, database: str, query: str) -> Iterator[Sequence[
     url = getattr(resolve(settings), database)
     with connect(url, application_name="warehouse sql") as connection:
         connection.read_only = True
+        statement = query.encode()
+        # A stream tells no columns before its first row, and takes one statement that returns rows.
+        connection.pgconn.prepare(b"", statement)
+        described = connection.pgconn.describe_prepared(b"")
         try:
             with connection.cursor() as cursor:
-                cursor.execute(query.encode())
+                if described.nfields:
+                    yield [(described.fname(place) or b"").decode() for place in range(described.nfields)]
+                    yield from cursor.stream(statement, size=_ROWS_AT_ONCE)
+                    return
+                cursor.execute(statement)
                 if cursor.description is None:
                     raise UserError("The statement returns no rows; `warehouse sql` answers queries only.")
                 yield [column.name for column in cursor.description]
-                while rows := cursor.fetchmany(_FETCH_ROWS):
-                    yield from rows
+                yield from cursor
         except psycopg.Error as error:
             raise UserError(f"PostgreSQL refuses the query: {' '.join(str(error).split())}") from error

@@ -41,14 +41,16 @@ def simulate_if_needed(databases: Databases, request: RunRequest, console: Conso
         UserError: it holds another company than the one asked for.
     """
     from warehouse_assets.source.simulator import simulate_company, simulation_state
+    from warehouse_assets.source.simulator.plan import make_plan
 
     state = simulation_state(databases.operational)
+    settings = request.settings or {}
     if state is not None:
-        for name, wanted, present in (
-            ("preset", request.preset, state.preset),
-            ("seed", request.seed, state.seed),
-        ):
-            if wanted is not None and wanted != present:
+        seed = state.seed if request.seed is None else request.seed
+        asked = make_plan(request.preset or state.preset, seed, state.plan.as_of, settings)
+        for name in ("preset", "seed", *settings):
+            wanted, present = getattr(asked, name), getattr(state.plan, name)
+            if wanted != present:
                 raise UserError(
                     f"This home holds a company simulated with {name} {present}, not {wanted}: "
                     "use another WAREHOUSE_HOME for it, or empty this one with `warehouse reset --yes`."
@@ -60,7 +62,7 @@ def simulate_if_needed(databases: Databases, request: RunRequest, console: Conso
             databases.planted,
             preset=request.preset or "demo",
             seed=7 if request.seed is None else request.seed,
-            overrides=request.settings or {},
+            overrides=settings,
             on_progress=lambda done, months: on_progress("months", done, months),
         )
 

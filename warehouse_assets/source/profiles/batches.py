@@ -4,7 +4,7 @@ The casts, and which rows they refuse, belong here. Reading files (``*_rows``) a
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -139,7 +139,6 @@ class RecordBatches:
         query: str,
         unreadable: Sequence[Reject],
         connection: Any,
-        on_close: Callable[[], None] | None = None,
     ) -> None:
         self.table = table
         self.schema = arrow_schema(table)
@@ -148,7 +147,6 @@ class RecordBatches:
         self._where = where
         self._query = query
         self._connection = connection
-        self._on_close = on_close
         self._wrong: dict[str, int] = {}
         self._present: dict[str, int] = {}
         self._examples: dict[str, str] = {}
@@ -164,9 +162,6 @@ class RecordBatches:
     def close(self) -> None:
         """End the session; further iteration is not possible."""
         self._connection.close()
-        if self._on_close is not None:
-            self._on_close()
-            self._on_close = None
 
     def __iter__(self) -> Iterator["pa.RecordBatch"]:
         """Yield the batches.

@@ -119,7 +119,7 @@ def _spool(
             for batch in reader:
                 numbers = lines.of_batch(batch, refused)
                 _write(batch, names, numbers, file, writer, watch.has_nul or stream.has_broken)
-                _hand_on(lines.of_refused(refused), len(names), file, writer)
+                _hand_on(lines.of_refused(), len(names), file, writer)
         except pa.ArrowInvalid as error:
             if "too short" in str(error) or "Empty CSV" in str(error):
                 return  # a header and no rows
@@ -127,7 +127,7 @@ def _spool(
             said = f"it has a record of over {_BLOCK >> 20} MiB" if "straddling" in str(error) else str(error)
             raise UserError(f"{file.shown} cannot be read as CSV ({said}); correct the file.") from error
     lines.finish(refused)
-    _hand_on(lines.of_refused(refused), len(names), file, writer)
+    _hand_on(lines.of_refused(), len(names), file, writer)
 
 
 class _Lines:
@@ -175,7 +175,7 @@ class _Lines:
             self._extra += text.count("\n")
         refused.clear()
 
-    def of_refused(self, _refused: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    def of_refused(self) -> list[tuple[int, int, str]]:
         """Line, number of values and text of the refused records met since the last call."""
         met, self._refused_lines = self._refused_lines, []
         return met

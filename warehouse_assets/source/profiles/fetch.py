@@ -6,6 +6,7 @@ import gzip
 import http.client
 import io
 import os
+import re
 import shutil
 import tempfile
 import urllib.error
@@ -27,6 +28,7 @@ _CHUNK = 1 << 20
 #: Stands before the hexadecimal digits of a byte that is no text: a code point that is no character of any text.
 BROKEN = "\ufdd0"
 _MARK = "warehouse-mark-broken"
+_OWN_HEADERS = {"User-Agent": "warehouse-assets", "Accept-Encoding": "gzip"}
 _FORMATS = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -78,7 +80,7 @@ def format_of(name: str) -> str | None:
 
 
 def _is_url(text: str) -> bool:
-    return urllib.parse.urlsplit(text).scheme.lower() in ("http", "https")
+    return re.match(r"https?://", text, re.IGNORECASE) is not None
 
 
 def local_files(location: Location, download_to: Path) -> list[LocalFile]:
@@ -127,45 +129,78 @@ def _paths(location: Location) -> list[Path]:
     return found
 
 
-def _shown_url(url: str) -> str:
-    """The URL without user, password and query: these may hold secrets."""
-    parts = urllib.parse.urlsplit(url)
-    host = parts.hostname or ""
+def _server(url: str) -> str:
+    """Scheme, host and port: what of a URL is no secret. "the URL" where they cannot be told."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "the URL"
     if ":" in host:
         host = f"[{host}]"
-    return urllib.parse.urlunsplit((parts.scheme, host + (f":{parts.port}" if parts.port else ""), parts.path, "", ""))
+    return f"{parts.scheme}://{host}" + (f":{port}" if port else "")
+
+
+def _shown_url(url: str) -> str:
+    """The URL without user, password and query: these may hold secrets."""
+    server = _server(url)
+    return server if server == "the URL" else server + urllib.parse.urlsplit(url).path
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but takes the profile's headers, which may hold secrets, to no other server."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        """The request for where the answer leads."""
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if request is not None and _server(newurl) != _server(req.full_url):
+            request.headers = {}
+            for name, value in _OWN_HEADERS.items():
+                request.add_header(name, value)
+        return request
 
 
 @contextmanager
 def _answering(location: Location, method: str) -> Iterator[Any]:
-    """The server's answer. Whatever goes wrong until the caller has read it is told in one sentence."""
-    url = location.text
+    """The server's answer. Whatever goes wrong until the caller has read it is told in one sentence.
+
+    The sentences hold no text of an error that may quote a header or the URL, and no such error is their cause.
+    """
+    server, shown = _server(location.text), _shown_url(location.text)
     try:
-        shown = _shown_url(url)
         request = urllib.request.Request(  # noqa: S310  # callers let http and https through only
-            url,
-            headers={"User-Agent": "warehouse-assets", "Accept-Encoding": "gzip", **location.headers},
+            location.text,
+            headers=_OWN_HEADERS | {name: value.strip() for name, value in location.headers.items()},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=location.timeout_seconds) as answer:  # noqa: S310  # as above
+        with urllib.request.build_opener(_Redirects).open(request, timeout=location.timeout_seconds) as answer:
             yield answer
     except urllib.error.HTTPError as error:
         error.close()
+        reason = http.client.responses.get(error.code, "")
         raise UserError(
-            f"{shown} answers {error.code} {error.reason}; correct the URL, its parameters or the credentials it needs."
-        ) from error
+            f"{shown} answers {f'{error.code} {reason}'.strip()}; correct the URL, its parameters or the credentials "
+            "it needs."
+        ) from None
     except TimeoutError as error:
         raise UserError(
             f"{shown} did not answer within {location.timeout_seconds:g} seconds; try again, or raise its "
             "timeout_seconds in profile.yml."
         ) from error
+    except (ValueError, http.client.InvalidURL):
+        raise UserError(
+            f"Nothing can be fetched from {server}: its URL or a header is not as HTTP asks. Write the URL as "
+            "https://host/path?query, with spaces and special characters percent-encoded, and credentials as "
+            "http_headers in profile.yml."
+        ) from None
     except (urllib.error.URLError, http.client.HTTPException, ConnectionError) as error:
-        reason = getattr(error, "reason", None) or error
-        if isinstance(reason, TimeoutError):
-            reason = f"no answer within {location.timeout_seconds:g} seconds"
-        raise UserError(f"{shown} cannot be fetched ({reason}); check the URL and the network.") from error
-    except ValueError as error:
-        raise UserError(f"{url!r} is no URL that can be fetched ({error}); correct it.") from error
+        cause = getattr(error, "reason", error)
+        reason = f" ({cause})" if isinstance(cause, OSError) else ""
+        if isinstance(cause, TimeoutError):
+            reason = f" (no answer within {location.timeout_seconds:g} seconds)"
+        raise UserError(f"{server} cannot be fetched from{reason}; check the URL and the network.") from None
 
 
 def _download(location: Location, folder: Path) -> LocalFile:

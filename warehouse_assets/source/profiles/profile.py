@@ -32,7 +32,6 @@ from warehouse_assets.source.profiles.rejects import Reject
 from warehouse_assets.source.profiles.views import FileViews, mentioned, modified_times, temporary_folder
 
 SHIPPED = Path(__file__).parent
-DEFAULT = "default"
 
 
 class Profile:

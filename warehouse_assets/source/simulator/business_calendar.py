@@ -94,6 +94,7 @@ class LocalTime:
                 offset = datetime(day.year, day.month, day.day, hour, tzinfo=zone).utcoffset()
                 offsets.append(0 if offset is None else int(offset.total_seconds() // 60))
         self._midnight = np.array(midnights) * MINUTE
+        self._begins = days_between(first, last + timedelta(days=1)).astype("datetime64[us]") - self._midnight
         self._noon = np.array(noons) * MINUTE
         self._zone = zone
 
@@ -108,9 +109,7 @@ class LocalTime:
 
     def day(self, times: Array) -> Array:
         """Return the local days of UTC ``times``."""
-        place = (times.astype("datetime64[D]") - self._first).astype(np.int64)
-        local = times + self._noon[place]
-        return local.astype("datetime64[D]")
+        return np.asarray(self._first + (np.searchsorted(self._begins, times, side="right") - 1))
 
     def today(self, now: datetime) -> date:
         """Return the local day of ``now``."""

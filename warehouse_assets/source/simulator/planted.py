@@ -40,8 +40,8 @@ create table planted.fault (
     detail text not null,
     planted_at timestamptz not null
 );
-comment on table planted.fault is 'Every planted fault that shows: null, impossible, zero, orphan, reversed, duplicate,'
-    ' late, corrected or deleted; detail names the column.';
+comment on table planted.fault is 'Every planted fault that shows: null, impossible, zero, malformed, orphan, reversed,'
+    ' misdated, duplicate, late, corrected or deleted; detail names the column.';
 create table planted.parameter (
     name text primary key,
     value text not null

@@ -1,0 +1,72 @@
+"""What schedules and sensors are told of a database: which tables have something new, asked without loading any."""
+
+from dataclasses import replace
+
+import pytest
+from test_extract_company import TIPS, TRUCKS, Company, company_fixture, table  # noqa: F401  fixture
+
+from warehouse_assets.operate import probe
+from warehouse_assets.settings import Settings
+from warehouse_assets.source.contract import Contract
+from warehouse_assets.source.profiles import profile
+
+MOVES = table("moves", {"move_id": "text!", "number": "bigint!"}, ["move_id"], cursor="number")
+CONTRACT = Contract({each.name: each for each in (TRUCKS, TIPS, MOVES)})
+
+
+@pytest.fixture(name="probed")
+def probed_fixture(company: Company, monkeypatch: pytest.MonkeyPatch) -> Company:
+    """A company with a table by time (trucks), one by a number (moves) and one without a cursor (tips), all empty."""
+    company.source("create table moves (move_id text primary key, number bigint not null)")
+    company.change_warehouse("insert into etl.setting (key, value) values ('profile', 'default')")
+    for module in (probe, profile):
+        monkeypatch.setattr(module, "load_contract", lambda: CONTRACT)
+    made = replace(company, contract=CONTRACT)
+    made.extract()
+    return made
+
+
+def moved(company: Company) -> list[str] | None:
+    urls = Settings(company.settings.home, company.warehouse, company.operational, company.warehouse)
+    return probe.moved_tables(urls)
+
+
+# Regression: a table that was empty on both sides counted as moved, so that every tick started a run.
+def test_an_empty_table_has_moved_once_it_has_rows(probed: Company) -> None:
+    assert moved(probed) == []
+    probed.source("insert into tips values ('1', 'A', '2024-03-02', 5)")
+    probed.source("insert into trucks values ('T1', 'Mack', '2024-03-02')")
+    assert moved(probed) == ["tips", "trucks"]
+
+
+def test_a_table_never_read_has_moved_if_it_has_rows(probed: Company) -> None:
+    probed.change_warehouse("delete from etl.table_state where source_table in ('moves', 'trucks')")
+    probed.source("insert into moves values ('a', 5)")
+    assert moved(probed) == ["moves"]
+
+
+# Regression: an integer cursor was compared as a time, which PostgreSQL refuses.
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("trucks", ("('T1', 'Mack', '2024-03-02 12:00Z')", "('T2', 'Mack', '2024-03-02 12:01Z')")),
+        ("moves", ("('a', 9)", "('b', 10)")),  # as texts, 10 would stand before 9
+    ],
+)
+def test_a_table_has_moved_if_its_cursor_has(probed: Company, name: str, rows: tuple[str, str]) -> None:
+    probed.source(f"insert into {name} values {rows[0]}")  # noqa: S608  the rows above
+    probed.extract()
+    assert moved(probed) == []
+    probed.source(f"insert into {name} values {rows[1]}")  # noqa: S608  the rows above
+    assert moved(probed) == [name]
+
+
+def test_a_table_with_rows_and_no_cursor_counts_as_moved(probed: Company) -> None:
+    probed.source("insert into tips values ('1', 'A', '2024-03-02', 5)")
+    probed.extract()
+    assert moved(probed) == ["tips"]
+
+
+def test_a_warehouse_never_filled_is_told_apart(probed: Company) -> None:
+    probed.change_warehouse("delete from etl.setting")
+    assert moved(probed) is None
