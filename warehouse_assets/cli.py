@@ -7,7 +7,7 @@ import sys
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -60,6 +60,17 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A setting of the profile or the simulator; may be repeated."),
 ]
+
+
+def required(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
+    """Refuse a missing argument: this typer tells click 8.3 and later that its default is None."""
+    if value is None and not context.resilient_parsing:
+        raise typer.BadParameter("it is required.", ctx=context, param=parameter)
+    return value
+
+
+#: What every argument and option without a default is declared with.
+_REQUIRED: dict[str, Any] = {"callback": required, "show_default": False}
 
 
 def parse_settings(pairs: list[str] | None) -> dict[str, str]:
@@ -176,7 +187,7 @@ def status(
 
 @app.command(epilog='Example: `warehouse sql "select * from marts.route_run order by service_date desc limit 10"`')
 def sql(
-    query: Annotated[str, typer.Argument(help="A query; its result is printed as CSV.")],
+    query: Annotated[str, typer.Argument(help="A query; its result is printed as CSV.", **_REQUIRED)],
     database: Annotated[Database, typer.Option(help="Database to ask.")] = Database.warehouse,
 ) -> None:
     """Run a query and print its result as CSV."""
@@ -253,9 +264,13 @@ def migrate() -> None:
 
 @app.command(epilog="Example: `warehouse forecast sales.csv --horizon 13 --freq W --level 90 --output forecast.csv`")
 def forecast(
-    input_path: Annotated[Path, typer.Argument(metavar="INPUT", help="CSV with the columns unique_id, ds, y.")],
-    horizon: Annotated[int, typer.Option(help="Steps to forecast.")],
-    output: Annotated[Path, typer.Option(help="CSV to write: unique_id, ds, yhat, yhat_lower, yhat_upper.")],
+    input_path: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="CSV with the columns unique_id, ds, y.", **_REQUIRED)
+    ],
+    horizon: Annotated[int, typer.Option(help="Steps to forecast.", **_REQUIRED)],
+    output: Annotated[
+        Path, typer.Option(help="CSV to write: unique_id, ds, yhat, yhat_lower, yhat_upper.", **_REQUIRED)
+    ],
     freq: Annotated[Frequency, typer.Option(help="Step of the series.")] = Frequency.day,
     level: Annotated[int, typer.Option(min=1, max=99, help="Level of the interval, per cent.")] = 90,
 ) -> None:
@@ -281,7 +296,9 @@ def profile_check(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME|DIR", help="A shipped name, or a folder (./NAME where a shipped one has its name)."
+            metavar="NAME|DIR",
+            help="A shipped name, or a folder (./NAME where a shipped one has its name).",
+            **_REQUIRED,
         ),
     ],
     settings: SetOption = None,
@@ -295,7 +312,9 @@ def profile_check(
 
 @profile_app.command("new", epilog="Example: `warehouse profile new my_company --kind postgres`")
 def profile_new(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write; it must not exist or be empty.")],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder to write; it must not exist or be empty.", **_REQUIRED)
+    ],
     kind: Annotated[str, typer.Option(help="postgres or files.")] = "postgres",
 ) -> None:
     """Write a commented skeleton of a profile."""

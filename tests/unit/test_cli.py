@@ -123,3 +123,20 @@ def test_a_mistake_is_one_sentence_and_status_1(arguments: list[str], sentence: 
 def test_help_gives_examples(tmp_path: Path) -> None:
     for command in ("run", "simulate", "status", "sql", "forecast"):
         assert "Example" in warehouse(command, "--help", home=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        (["sql"], "QUERY"),
+        (["profile", "check"], "NAME|DIR"),
+        (["profile", "new"], "DIR"),
+        (["forecast", "--horizon", "3", "--output", "x.csv"], "INPUT"),
+        (["forecast", "README.md", "--output", "x.csv"], "--horizon"),
+        (["forecast", "README.md", "--horizon", "3"], "--output"),
+    ],
+)
+def test_what_is_missing_is_named(arguments: list[str], missing: str, tmp_path: Path) -> None:
+    ended = warehouse(*arguments, home=tmp_path)
+    assert ended.returncode == 2
+    assert f"Invalid value for '{missing}': it is required." in ended.stderr
