@@ -302,10 +302,10 @@ def test_lock_held_by_a_hung_command_is_one_sentence(running: EmbeddedServer, mo
         EmbeddedServer(running.home).start()
 
 
-@pytest.mark.parametrize("name", ["a file", 'quo"ted', "money$"])
+@pytest.mark.parametrize("name", ["a file", 'quo"ted', "money$", "/proc/home"])
 def test_unusable_homes_are_one_sentence(home: Path, name: str) -> None:
     (home / "a file").write_text("")
-    with pytest.raises(UserError, match=r"not a directory; move|holds a quote, \$"):
+    with pytest.raises(UserError, match=r"not a directory; move|holds a quote, \$|/proc/home.* cannot be used"):
         EmbeddedServer(home / name).start()
 
 

@@ -180,12 +180,17 @@ class EmbeddedServer:
         path = self._base / "lock"
         try:
             self._base.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            if self._base.is_dir() or not os.path.lexists(self._base):
+                return None
+            raise explain(error, self._base) from error
+        except OSError as error:
+            raise explain(error, self._base) from error
+        try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except FileNotFoundError:
             return None
         except OSError as error:
-            if isinstance(error, FileExistsError) and (self._base.is_dir() or not os.path.lexists(self._base)):
-                return None
             raise explain(error, self._base) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

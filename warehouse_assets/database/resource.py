@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-from dagster import ConfigurableResource
+from dagster import ConfigurableResource, InitResourceContext
 from pydantic import Field
 
 from warehouse_assets.database.connections import Databases, connect, resolve
+from warehouse_assets.database.run_lock import run_lock
 from warehouse_assets.settings import Settings
 
 
@@ -41,6 +42,15 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]  # the 
             UserError: the embedded server cannot be started.
         """
         return resolve(self.settings)
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator["WarehouseResource"]:
+        """Hold the lock of the run as long as it has the resource: the run lives where the lock is held."""
+        if context.run_id is None:
+            yield self
+            return
+        with run_lock(self.databases.warehouse, context.run_id):
+            yield self
 
     @contextmanager
     def connect(self, application_name: str = "warehouse asset") -> Iterator[psycopg.Connection]:

@@ -4,14 +4,15 @@ import contextlib
 import gc
 import logging
 import os
-import socket
 import threading
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from warehouse_assets.database.connections import connect, resolve
+from warehouse_assets.database.run_lock import is_alive, run_lock
 from warehouse_assets.database.trouble import trouble
 from warehouse_assets.operate.home import process_environment
 from warehouse_assets.operate.progress import OnProgress
@@ -28,8 +29,10 @@ _STATEMENT_MILLISECONDS = 600_000
 _RECYCLE_SECONDS = 3_600
 _MOST_CONNECTIONS = 8
 
-#: Tags of a run by which the next one tells whether its process still lives.
-_HOST_TAG, _PROCESS_TAG = "warehouse/host", "warehouse/process"
+#: Tag that tells what began a run; runs begun by the command hold their lock before they are made.
+_CAUSE_TAG, COMMAND = "cause", "warehouse run"
+#: Seconds after its start in which a run of the daemon has its lock.
+_LOCK_WITHIN = 120.0
 
 
 @dataclass
@@ -104,35 +107,30 @@ def _watch(
                 on_progress(step, finished, steps)
 
 
-def close_abandoned_runs(instance: "DagsterInstance") -> None:
-    """Mark as failed the runs of this machine whose process is gone: killed, it could not say so itself."""
+def close_dead_runs(instance: "DagsterInstance", warehouse_url: str) -> list[str]:
+    """Mark as failed the runs whose process is gone: killed, it could not say so itself. Return their ids."""
     from dagster import DagsterRunStatus, RunsFilter
 
-    begun = RunsFilter(
-        statuses=[
-            DagsterRunStatus.NOT_STARTED,
-            DagsterRunStatus.STARTING,
-            DagsterRunStatus.STARTED,
-            DagsterRunStatus.CANCELING,
-        ],
-        tags={_HOST_TAG: socket.gethostname()},
-    )
-    for run in instance.get_runs(filters=begun):
-        pid, _, started = run.tags.get(_PROCESS_TAG, "").partition("@")
-        if pid.isdigit() and _started(int(pid)) != started:
-            instance.report_run_failed(run, "The run's process ended before the run did; what it had committed stays.")
-
-
-def _process_tag() -> str:
-    return f"{os.getpid()}@{_started(os.getpid())}"
-
-
-def _started(pid: int) -> str | None:
-    """When a process started, in ticks since the machine did: no change of the clock moves it. None if it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (FileNotFoundError, ProcessLookupError):
-        return None
+    statuses = [
+        DagsterRunStatus.NOT_STARTED,
+        DagsterRunStatus.STARTING,
+        DagsterRunStatus.STARTED,
+        DagsterRunStatus.CANCELING,
+    ]
+    closed = []
+    with contextlib.closing(connect(warehouse_url, application_name="warehouse runs", autocommit=True)) as connection:
+        for record in instance.get_run_records(filters=RunsFilter(statuses=statuses)):
+            run, started = record.dagster_run, record.start_time
+            # A command holds its lock before the run is made; the daemon's runs take it once they have started.
+            holds = run.tags.get(_CAUSE_TAG) == COMMAND or (
+                started is not None and time.time() - started > _LOCK_WITHIN
+            )
+            if holds and not is_alive(connection, run.run_id):
+                instance.report_run_failed(
+                    run, "The run's process ended before the run did; what it had committed stays."
+                )
+                closed.append(run.run_id)
+    return closed
 
 
 def prepare_instance(settings: Settings) -> None:
@@ -163,26 +161,31 @@ def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on
 
     from warehouse_assets.definitions import defs
 
+    databases = resolve(settings)
     run_id = str(uuid.uuid4())
     log_path = settings.home / "log" / f"run-{run_id}.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
     done = threading.Event()
     with DagsterInstance.get() as instance, log_path.open("w") as log:
         instance.optimize_for_webserver(_STATEMENT_MILLISECONDS, _RECYCLE_SECONDS, _MOST_CONNECTIONS)
-        close_abandoned_runs(instance)
+        close_dead_runs(instance, databases.warehouse)
         job = defs.resolve_job_def(job_name)
         watcher = threading.Thread(
             target=_watch, args=(instance, run_id, len(job.nodes), on_progress, done), daemon=True
         )
         watcher.start()
         try:
-            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            with (
+                run_lock(databases.warehouse, run_id),
+                contextlib.redirect_stdout(log),
+                contextlib.redirect_stderr(log),
+            ):
                 result = job.execute_in_process(
                     run_config=run_config(options),
                     instance=instance,
                     raise_on_error=False,
                     run_id=run_id,
-                    tags={_HOST_TAG: socket.gethostname(), _PROCESS_TAG: _process_tag()},
+                    tags={_CAUSE_TAG: COMMAND},
                 )
         finally:
             done.set()

@@ -1,4 +1,4 @@
-"""The sensors: one starts a run when the source has something new, one keeps account of failed runs."""
+"""The sensors: one starts a run when the source has something new, one closes dead runs, one notes failed ones."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from dagster import (
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from warehouse_assets.database.connections import connect, resolve
-from warehouse_assets.operate.launch import failure_sentence
+from warehouse_assets.operate.launch import close_dead_runs, failure_sentence
 from warehouse_assets.settings import Settings
 
 # A source that moves all the time is taken by the schedules; the sensor steps in when none has run for this long.
@@ -32,7 +32,7 @@ _UNFINISHED = [
 
 
 def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[SensorDefinition]:
-    """The sensor for new source data and the one for failed runs, both running from the start."""
+    """The sensors for new source data, for dead runs and for failed ones, all running from the start."""
     everything = next(job for job in jobs if job.name == "everything")
 
     @sensor(
@@ -56,6 +56,16 @@ def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[Sens
             return SkipReason(f"{len(moved)} tables moved; the schedules take them.")
         return RunRequest(tags={"cause": f"{len(moved)} tables moved in the source"})
 
+    @sensor(
+        name="dead_runs",
+        minimum_interval_seconds=60,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Marks runs as failed whose process is gone, which would take the place of others.",
+    )
+    def dead_runs(context: SensorEvaluationContext) -> SkipReason:
+        closed = close_dead_runs(context.instance, resolve(Settings.from_env()).warehouse)
+        return SkipReason(f"Closed {', '.join(closed)}." if closed else "Every run has its process.")
+
     @run_failure_sensor(
         name="failed_runs",
         default_status=DefaultSensorStatus.RUNNING,
@@ -74,4 +84,4 @@ def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[Sens
             )
         context.log.error(sentence)
 
-    return [new_source_data, failed_runs]
+    return [new_source_data, dead_runs, failed_runs]
