@@ -143,7 +143,7 @@ def features(
         add(f"phase_mean_{season}", (mean - reference) / scale)
         if season > 24:
             width = 7 if frequency.name == "D" else 5 if frequency.name == "W" else 3
-            around = past.mean(row, phase + width // 2, width)
+            around = past.mean(row, np.minimum(phase + width // 2, origin), width)
             around = np.where(phase >= 0, around, np.nan)
             add(f"around_{season}", (around - reference) / scale)
         if season >= 12:
