@@ -12,9 +12,11 @@ from warehouse_assets.forecast.panel import Panel, build_panel
 HORIZONS = [("h", 169), ("D", 365), ("W", 53), ("MS", 13)]
 
 
-def seen(panel: Panel, values: Floats, origin: int, ahead: np.ndarray) -> tuple[Floats, tuple[str, ...]]:
-    """Features of the first series from one origin."""
-    row = np.zeros(len(ahead), dtype=np.int64)
+def seen(
+    panel: Panel, values: Floats, origin: int, ahead: np.ndarray, series: int = 0
+) -> tuple[Floats, tuple[str, ...]]:
+    """Features of one series from one origin."""
+    row = np.full(len(ahead), series)
     past = boosting.History.of(values)
     matrix, names, _, _ = boosting.features(panel, past, row, np.full(len(ahead), origin), ahead)
     return matrix, names
@@ -37,6 +39,29 @@ def test_no_feature_of_any_step_ahead_knows_a_value_after_the_origin(freq: str, 
     assert different == []
     changed[:, origin] += 1.0
     assert not _same(before, seen(panel, changed, origin, ahead)[0])
+
+
+# The weekday that dates the weeks, and by date: whether the week that ends then holds a holiday, and working days.
+WEEKS = [
+    ("W-WED", {"2024-12-18": (0, 5), "2024-12-25": (1, 4), "2025-01-01": (1, 4), "2025-01-08": (0, 5)}),
+    ("W-THU", {"2024-12-19": (0, 5), "2024-12-26": (1, 4), "2025-01-02": (1, 4), "2025-01-09": (0, 5)}),
+    ("W-SUN", {"2024-12-22": (0, 5), "2024-12-29": (1, 4), "2025-01-05": (1, 4), "2025-01-12": (0, 5)}),
+    ("W-TUE", {"2024-12-24": (0, 5), "2024-12-31": (1, 4), "2025-01-07": (1, 4), "2025-01-14": (0, 5)}),
+]
+
+
+def test_holidays_and_working_days_are_those_of_each_series_own_weeks() -> None:
+    # Regression: all weeks were taken to end on a Thursday.
+    ends = {freq: pd.date_range(end=next(iter(weeks)), periods=60, freq=freq)[:-1] for freq, weeks in WEEKS}
+    frame = pd.concat(pd.DataFrame({"unique_id": freq, "ds": dates, "y": 1.0}) for freq, dates in ends.items())
+    panel = build_panel(frame, FREQUENCIES["W"], 4, "US")
+    ahead = np.arange(1, 5)
+    for freq, weeks in WEEKS:
+        series = panel.ids.index(freq)
+        matrix, names = seen(panel, panel.values, panel.values.shape[1] - 1, ahead, series)
+        assert [str(date)[:10] for date in panel.dates(series, 1, 4)] == list(weeks)
+        found = matrix[:, [names.index("is_holiday"), names.index("working_days")]]
+        np.testing.assert_array_equal(found, list(weeks.values()), err_msg=freq)
 
 
 def _same(left: Floats, right: Floats) -> bool:

@@ -153,7 +153,7 @@ def _calendar_regression(panel: Panel, near: Floats, cut: int, horizon: int) -> 
     phase = (steps / year) % 1.0
     if panel.is_dated:
         at = np.maximum(steps - panel.first_calendar_step, 0)
-        calendar = panel.calendar[at]
+        calendar = panel.calendar[panel.calendar_of[:, None], at]
     else:
         calendar = np.empty((len(near), 0, len(CALENDAR_COLUMNS)))
     return calendar_regression(near, calendar, phase, panel.frequency, horizon)

@@ -158,7 +158,7 @@ def features(
     add("scale_trend", np.log(scale / past.scale(row, origin, 4 * max(26, frequency.season))))
     if panel.is_dated:
         step = panel.last_step[row] - (panel.values.shape[1] - 1) + origin + ahead - panel.first_calendar_step
-        table = panel.calendar[step]
+        table = panel.calendar[panel.calendar_of[row], step]
         for number, name in enumerate(CALENDAR_COLUMNS):
             add(name, table[:, number])
     return np.stack(columns, axis=1), tuple(names), reference, scale
