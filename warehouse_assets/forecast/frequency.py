@@ -134,8 +134,8 @@ def calendar_table(dates: NDArray[np.datetime64], frequency: Frequency, holidays
 
     ``days_since_holiday`` counts within the same Monday-to-Sunday week (a holiday that shifts routes
     shifts them until the weekend), 7 when there was none; ``days_to_holiday`` is capped at 7; a week is the seven
-    days that end with its date; ``working_days`` are the Mondays to Fridays of the month or week that are no holidays (MS and W).
-    Columns that a frequency cannot tell are 0.
+    days that end with its date; ``working_days`` are the Mondays to Fridays of the month or week that are no
+    holidays (MS and W). Columns that a frequency cannot tell are 0.
     """
     table = np.zeros((len(dates), len(CALENDAR_COLUMNS)))
     index = pd.DatetimeIndex(dates)
