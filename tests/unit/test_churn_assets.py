@@ -27,7 +27,7 @@ create table features.customer_month (
     month date,
     is_current boolean,
     service_type text,
-    is_auto_renew boolean,
+    is_municipal boolean,
     missed_pickups_90d integer,
     overdue_ratio numeric,
     satisfaction_avg_180d double precision,
@@ -155,7 +155,7 @@ def test_no_table_is_one_sentence(warehouse_url: str) -> None:
 
 
 def test_read_types_do_not_depend_on_nulls(connection: psycopg.Connection, months: pd.DataFrame) -> None:
-    empty = months.head(3).assign(service_type=None, is_auto_renew=None, overdue_ratio=None, satisfaction_avg_180d=None)
+    empty = months.head(3).assign(service_type=None, is_municipal=None, overdue_ratio=None, satisfaction_avg_180d=None)
     build_features(connection, months)
     full = storage.read_customer_months(connection)
     build_features(connection, empty)
@@ -163,7 +163,7 @@ def test_read_types_do_not_depend_on_nulls(connection: psycopg.Connection, month
     kinds = {name: str(dtype) for name, dtype in read.dtypes.items()}
     assert kinds == {name: str(dtype) for name, dtype in full.dtypes.items()}
     assert kinds["overdue_ratio"] == "float64"
-    assert kinds["is_auto_renew"] == "boolean"
+    assert kinds["is_municipal"] == "boolean"
     assert kinds["service_type"] == "object"
 
 

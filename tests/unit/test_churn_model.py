@@ -43,7 +43,7 @@ def customer_months(customers: int = 160, months: int = MONTHS, seed: int = 0) -
                     "month": FIRST + pd.DateOffset(months=number),
                     "is_current": number == months - 1,
                     "service_type": service,
-                    "is_auto_renew": pd.array(rng.random(customers) < 0.5, dtype="boolean"),
+                    "is_municipal": pd.array(rng.random(customers) < 0.5, dtype="boolean"),
                     "missed_pickups_90d": missed.astype(float),
                     "overdue_ratio": overdue,
                     "satisfaction_avg_180d": np.where(
@@ -102,6 +102,15 @@ def test_metrics_stand_beside_factor_score_and_logistic(model: training.ChurnMod
     assert model.metrics["test_churners"] >= training.FEWEST_CHURNERS_TESTED
     assert model.features[0] == training.Feature("service_type", "text")
     assert not {feature.name for feature in model.features} & training.NOT_FEATURES
+
+
+def test_what_the_source_keeps_of_today_alone_is_neither_feature_nor_factor(months: pd.DataFrame) -> None:
+    # Regression: a company that ends auto-renewal and discounts when notice comes had told the label of past months.
+    leaves = months["is_churned_90d"].fillna(False)
+    told = months.assign(is_auto_renew=~leaves, discount_ratio=leaves.astype(float), days_to_agreement_end=30.0)
+    untold = told.drop(columns=["is_auto_renew", "discount_ratio"])
+    assert training.describe(told) == training.describe(untold)
+    pd.testing.assert_frame_equal(factor_scores(told), factor_scores(untold))
 
 
 def test_moving_the_future_moves_nothing(months: pd.DataFrame) -> None:
@@ -223,7 +232,6 @@ FACTOR_CASES = [
     ({"price_increase_365d_ratio": 0.1, "days_since_price_increase": 10}, "price_increase", 70),
     ({"price_increase_365d_ratio": 0.1, "days_since_price_increase": 365}, "price_increase", 21),
     ({"days_to_agreement_end": 30}, "agreement_expiry", 90),
-    ({"days_to_agreement_end": 30, "is_auto_renew": True}, "agreement_expiry", 45),
 ]
 
 

@@ -1,6 +1,9 @@
 """Forecasting a file: what comes out, and one sentence with file, line and remedy for what cannot go in."""
 
 import gzip
+import os
+import stat
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +59,57 @@ def test_a_compressed_file_is_read(tmp_path: Path) -> None:
     source = tmp_path / "in.csv.gz"
     source.write_bytes(gzip.compress(GOOD.encode()))
     assert len(read_history(source)) == 28
+
+
+def _damaged() -> bytes:
+    """A compressed file whose data are overwritten; header and end stay."""
+    whole = bytearray(gzip.compress(GOOD.encode()))
+    whole[14:40] = b"\xff" * 26
+    return bytes(whole)
+
+
+# Bytes of a compressed file that is not whole: damaged inside, cut off, of another kind, with a wrong checksum.
+DAMAGED = [
+    _damaged(),
+    gzip.compress(GOOD.encode())[:-20],
+    b"PK\x03\x04" + gzip.compress(GOOD.encode()),
+    gzip.compress(GOOD.encode())[:-8] + b"\x00" * 8,
+]
+
+
+@pytest.mark.parametrize("data", DAMAGED)
+def test_a_damaged_compressed_file_is_one_sentence(tmp_path: Path, data: bytes) -> None:
+    # Regression: damage inside the compressed data came out as zlib.error.
+    source = tmp_path / "in.csv.gz"
+    source.write_bytes(data)
+    with pytest.raises(UserError, match=r"in\.csv\.gz cannot be read .*; check its permissions and that it is whole"):
+        read_history(source)
+
+
+def test_a_link_stays_and_what_it_points_at_is_written(tmp_path: Path) -> None:
+    # Regression: the link, pipe or device itself was replaced by a file.
+    source, link, place = tmp_path / "in.csv", tmp_path / "out.csv", tmp_path / "elsewhere.csv"
+    source.write_text(GOOD)
+    link.symlink_to(place)
+    for _ in range(2):
+        forecast_file(source, link, 3, "D")
+        assert link.is_symlink()
+        assert len(place.read_text().splitlines()) == 4
+        place.write_text("older\n")
+
+
+def test_a_pipe_stays_and_is_written_into(tmp_path: Path) -> None:
+    source, pipe = tmp_path / "in.csv", tmp_path / "pipe"
+    source.write_text(GOOD)
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()), daemon=True)
+    reader.start()
+    forecast_file(source, pipe, 3, "D")
+    reader.join(timeout=10)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert read
+    assert len(read[0].splitlines()) == 4
 
 
 # What stands in the file, and what the sentence must say.

@@ -40,7 +40,13 @@ DATES_COMPARED = 6
 QUANTILES = np.linspace(0.0, 1.0, 21)
 HINGES = (0.25, 0.5, 0.75)
 TARGET_MEAN_PRIOR_ROWS = 20.0
-_IDENTIFIER_NAME = re.compile(r"(^|[\s_.-])(id|uuid|guid|key|no|nr|row|index)$|(Id|ID|UUID|Number|NUM|num|id)$")
+# A name that ends in such a word by itself (customer_id), in camel case (rowNumber), or after what it counts (userid,
+# CLIENTNUM); amount_paid and highest_bid only end in the same letters.
+_IDENTIFIER_NAME = re.compile(
+    r"(?i:(^|[\s_.-]|user|customer|cust|client|account|acct|member|person|order|record|row)"
+    r"(id|uuid|guid|key|no|nr|num|number|row|index)$)"
+    r"|(?<=[a-z\d])(Id|ID|UUID|Num|NUM|Number)$"
+)
 
 
 @dataclass(frozen=True)

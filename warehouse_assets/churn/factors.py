@@ -109,7 +109,6 @@ FACTORS: tuple[Factor, ...] = (
         "an agreement about to end",
         0.12,
         (Rule("days_to_agreement_end", ((0, 100), (30, 90), (90, 60), (180, 20), (270, 0))),),
-        (Rule("is_auto_renew", ((0, 1.0), (1, 0.5))),),
     ),
 )
 

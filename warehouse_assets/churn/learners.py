@@ -43,10 +43,6 @@ class TreeModel:
         """SHAP contributions in log-odds (rows x columns + 1; the last is the expected value), Lundberg 2018."""
         return np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=threads), dtype=np.float64)
 
-    def gains(self) -> Floats:
-        """Total gain of the splits on each column."""
-        return np.asarray(self.booster.feature_importance("gain"), dtype=np.float64)
-
 
 @dataclass(frozen=True)
 class LinearModel:

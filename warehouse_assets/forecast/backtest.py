@@ -42,6 +42,12 @@ class Backtest:
     scale: Floats
     model: boosting.BoostedModel | None
 
+    def known_at(self, origin: int) -> Floats:
+        """Return the actual values of all origins with those hidden that lay after ``origin``."""
+        column = np.array(self.cuts)[:, None] + np.arange(self.actual.shape[2])[None, :]
+        known = column < self.cuts[origin]
+        return np.where(known[:, None, :], self.actual, np.nan)
+
 
 def choose_cuts(lengths: Ints, width: int, season: int, horizon: int, origins: int | None) -> list[int]:
     """Return the columns known at each origin, newest first, beginning with all of them.
@@ -153,7 +159,7 @@ def _calendar_regression(panel: Panel, near: Floats, cut: int, horizon: int) -> 
     phase = (steps / year) % 1.0
     if panel.is_dated:
         at = np.maximum(steps - panel.first_calendar_step, 0)
-        calendar = panel.calendar[at]
+        calendar = panel.calendar[panel.calendar_of[:, None], at]
     else:
         calendar = np.empty((len(near), 0, len(CALENDAR_COLUMNS)))
     return calendar_regression(near, calendar, phase, panel.frequency, horizon)

@@ -143,7 +143,7 @@ def features(
         add(f"phase_mean_{season}", (mean - reference) / scale)
         if season > 24:
             width = 7 if frequency.name == "D" else 5 if frequency.name == "W" else 3
-            around = past.mean(row, phase + width // 2, width)
+            around = past.mean(row, np.minimum(phase + width // 2, origin), width)
             around = np.where(phase >= 0, around, np.nan)
             add(f"around_{season}", (around - reference) / scale)
         if season >= 12:
@@ -158,7 +158,7 @@ def features(
     add("scale_trend", np.log(scale / past.scale(row, origin, 4 * max(26, frequency.season))))
     if panel.is_dated:
         step = panel.last_step[row] - (panel.values.shape[1] - 1) + origin + ahead - panel.first_calendar_step
-        table = panel.calendar[step]
+        table = panel.calendar[panel.calendar_of[row], step]
         for number, name in enumerate(CALENDAR_COLUMNS):
             add(name, table[:, number])
     return np.stack(columns, axis=1), tuple(names), reference, scale

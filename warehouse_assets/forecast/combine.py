@@ -135,7 +135,7 @@ def _options(names: list[str], common: Floats) -> tuple[Floats, list[str]]:
 
 
 def _available(forecasts: Floats, options: Floats) -> NDArray[np.bool_]:
-    """Return (options, series): whether the real origin and most of the past have what an option needs most."""
+    """Return (options, series): whether three quarters of the past origins have what an option needs most."""
     there = ~np.isnan(forecasts).any(axis=3)
     share = there.mean(axis=1)
     main = np.argmax(options - options[0], axis=1)

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import tempfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +128,7 @@ def _text(path: Path) -> str:
         raise UserError(f"{path} is a folder; name a CSV file.")
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} cannot be read ({error}); check its permissions and that it is whole.") from error
     zero = data.find(b"\0")
     if zero >= 0:
@@ -196,18 +197,26 @@ def _refuse_twice(frame: pd.DataFrame, path: Path, lines: list[int]) -> None:
 
 
 def _write_whole(frame: pd.DataFrame, output: Path) -> None:
-    """Write the CSV beside its place and move it there, so that no half of it is ever seen."""
-    handle, name = -1, ""
+    """Write the CSV beside its place and move it there, so that no half of it is ever seen.
+
+    A link is followed and stays; a pipe or device is written into.
+    """
+    text = frame.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    name = ""
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+        if output.exists() and not output.is_file():
+            output.write_text(text, encoding="utf-8", newline="")
+            return
+        place = Path(os.path.realpath(output))
+        handle, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            frame.to_csv(stream, index=False, float_format="%.10g", lineterminator="\n")
+            stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(name, 0o666 & ~umask)
-        os.replace(name, output)
+        os.replace(name, place)
         name = ""
     except OSError as error:
         raise UserError(

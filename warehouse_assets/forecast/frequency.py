@@ -14,6 +14,8 @@ from warehouse_assets.errors import UserError
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+DAY_SECONDS = 86_400
+
 
 @dataclass(frozen=True)
 class Frequency:
@@ -80,7 +82,7 @@ def step_index(dates: pd.DatetimeIndex, frequency: Frequency) -> tuple[Ints, Int
         last = dates.days_in_month.to_numpy()
         return months.astype(np.int64), np.where(day == last, 0, day).astype(np.int64)
     seconds = dates.to_numpy().astype("datetime64[s]").astype(np.int64)
-    size = {"h": 3600, "D": 86400, "W": 7 * 86400}[frequency.name]
+    size = {"h": 3600, "D": DAY_SECONDS, "W": 7 * DAY_SECONDS}[frequency.name]
     return seconds // size, seconds % size
 
 
@@ -92,7 +94,7 @@ def step_dates(steps: Ints, offset: int, frequency: Frequency) -> NDArray[np.dat
         if offset:
             last = np.minimum(last, months.astype("datetime64[D]") + np.timedelta64(offset - 1, "D"))
         return last.astype("datetime64[s]")
-    size = {"h": 3600, "D": 86400, "W": 7 * 86400}[frequency.name]
+    size = {"h": 3600, "D": DAY_SECONDS, "W": 7 * DAY_SECONDS}[frequency.name]
     return (steps * size + offset).astype("datetime64[s]")
 
 
@@ -131,9 +133,9 @@ def calendar_table(dates: NDArray[np.datetime64], frequency: Frequency, holidays
     """Return the calendar of each date, shape (len(dates), len(CALENDAR_COLUMNS)).
 
     ``days_since_holiday`` counts within the same Monday-to-Sunday week (a holiday that shifts routes
-    shifts them until the weekend), 7 when there was none; ``days_to_holiday`` is capped at 7;
-    ``working_days`` are the Mondays to Fridays of the month or week that are no holidays (MS and W).
-    Columns that a frequency cannot tell are 0.
+    shifts them until the weekend), 7 when there was none; ``days_to_holiday`` is capped at 7; a week is the seven
+    days that end with its date; ``working_days`` are the Mondays to Fridays of the month or week that are no
+    holidays (MS and W). Columns that a frequency cannot tell are 0.
     """
     table = np.zeros((len(dates), len(CALENDAR_COLUMNS)))
     index = pd.DatetimeIndex(dates)

@@ -6,6 +6,7 @@ conformal prediction (Vovk et al. 2005; Stankevičiūtė et al. 2021 for horizon
 """
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -80,14 +81,17 @@ def calibrate(path: Floats, actual: Floats, scale: Floats) -> Calibration:
         scale: (origins, series).
 
     Returns:
-        `Calibration`; without any error to learn from, the normal quantiles of a walk with the series' scale.
+        `Calibration`; without any error to learn from, the normal quantiles of a walk whose mean absolute change
+        is the series' scale.
     """
     _, series, horizon = path.shape
     unit = np.where(scale > 0, scale, np.nan)[:, :, None]
     error = (actual - path) / unit
     seen = ~np.isnan(error)
     if not seen.any():
-        walk = np.linspace(-2.5, 2.5, 41)
+        # A normal change's standard deviation is 1.2533 (the root of pi / 2) times its mean absolute value.
+        change = NormalDist(sigma=1.2533)
+        walk = np.array([change.inv_cdf(share) for share in (np.arange(41) + 0.5) / 41])
         return Calibration([walk] * horizon, np.sqrt(np.arange(1, horizon + 1)), np.ones(series))
     size = masked_mean(np.abs(error), axis=2)
     typical = float(np.nanmean(size)) or 1.0

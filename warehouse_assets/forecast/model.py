@@ -175,7 +175,7 @@ def _published(backtest: Backtest, groups: NDArray[np.intp]) -> tuple[Floats, We
             continue
         # An origin's horizon reaches past the next newer one's start where origins lie close: what was not
         # yet known at this origin is hidden from its weights.
-        actual = _known_then(backtest, origin)[older]
+        actual = backtest.known_at(origin)[older]
         fitted = fit_weights(names, stack[:, older], actual, backtest.scale[older], groups)
         weights = fitted if weights is None else weights
         paths.append(apply_weights(stack[:, origin], fitted.by_series))
@@ -187,14 +187,6 @@ def _published(backtest: Backtest, groups: NDArray[np.intp]) -> tuple[Floats, We
 def _plain(paths: Floats) -> Floats:
     """Return the mean over candidates of those there are, for every candidate."""
     return np.broadcast_to(masked_mean(paths, axis=0), paths.shape)
-
-
-def _known_then(backtest: Backtest, origin: int) -> Floats:
-    """Return the actual values of all origins with those hidden that lay after ``origin``."""
-    horizon = backtest.actual.shape[2]
-    column = np.array(backtest.cuts)[:, None] + np.arange(horizon)[None, :]
-    known = column < backtest.cuts[origin]
-    return np.where(known[:, None, :], backtest.actual, np.nan)
 
 
 def _forecast_frame(
@@ -225,7 +217,7 @@ def _past_coverage(backtest: Backtest, combined: Floats, level: float) -> Floats
     out = np.full(backtest.scale.shape, np.nan)
     for origin in range(1, len(backtest.cuts) - 1):
         older = slice(origin + 1, None)
-        known = _known_then(backtest, origin)[older]
+        known = backtest.known_at(origin)[older]
         if np.isnan(known).all():
             continue
         learned = calibrate(combined[older], known, backtest.scale[older])

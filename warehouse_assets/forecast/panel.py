@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from warehouse_assets.errors import UserError
 from warehouse_assets.forecast.frequency import (
     CALENDAR_COLUMNS,
+    DAY_SECONDS,
     Floats,
     Frequency,
     Ints,
@@ -35,7 +36,9 @@ class Panel:
         last_step: step number of the last column, by series.
         offset: offset within the step, by series (see ``step_index``).
         is_dated: False when ``ds`` held plain step numbers.
-        calendar: (steps in the whole calendar, CALENDAR_COLUMNS), empty when not dated.
+        calendar: (weekdays that weeks end on, steps in the whole calendar, CALENDAR_COLUMNS), empty when not
+            dated; one weekday for all but weeks.
+        calendar_of: first index into ``calendar``, by series.
         first_calendar_step: step number of ``calendar``'s first row.
     """
 
@@ -47,6 +50,7 @@ class Panel:
     offset: Ints
     is_dated: bool
     calendar: Floats
+    calendar_of: NDArray[np.intp]
     first_calendar_step: int
     holidays: Ints
 
@@ -142,10 +146,11 @@ def build_panel(
     values[codes, width - 1 - (last[codes] - steps)] = y
     observed = ~np.isnan(values) & valued[:, None]
     _fill_gaps(values, observed, width - 1 - (last - first), frequency, fill)
-    calendar, first_calendar, holidays = _calendar(first, last, horizon, frequency, country, is_dated)
+    weekdays, calendar_of = np.unique(series_offset // DAY_SECONDS, return_inverse=True)
+    calendar, first_calendar, holidays = _calendar(first, last, weekdays, horizon, frequency, country, is_dated)
     return Panel(
         frequency, [str(name) for name in names], values, observed, last, series_offset, is_dated,
-        calendar, first_calendar, holidays,
+        calendar, calendar_of, first_calendar, holidays,
     )  # fmt: skip
 
 
@@ -214,13 +219,17 @@ def _fill_gaps(values: Floats, observed: NDArray[np.bool_], start: Ints, frequen
 
 
 def _calendar(
-    first: Ints, last: Ints, horizon: int, frequency: Frequency, country: str | None, is_dated: bool
+    first: Ints, last: Ints, weekdays: Ints, horizon: int, frequency: Frequency, country: str | None, is_dated: bool
 ) -> tuple[Floats, int, Ints]:
-    """Return the calendar of all steps from the earliest history to the latest forecast, and its first step."""
+    """Return the calendar of all steps from the earliest history to the latest forecast, and its first step.
+
+    ``weekdays`` are the days after Thursday that weeks are dated by (0 alone for other frequencies).
+    """
     if not is_dated:
-        return np.empty((0, len(CALENDAR_COLUMNS))), 0, np.empty(0, dtype=np.int64)
+        return np.empty((1, 0, len(CALENDAR_COLUMNS))), 0, np.empty(0, dtype=np.int64)
     steps = np.arange(int(first.min()), int(last.max()) + horizon + 1)
-    dates = step_dates(steps, 1 if frequency.name == "MS" else 0, frequency)
-    years = dates.astype("datetime64[Y]").astype(np.int64) + 1970
+    offsets = [1] if frequency.name == "MS" else [int(weekday) * DAY_SECONDS for weekday in weekdays]
+    dates = [step_dates(steps, offset, frequency) for offset in offsets]
+    years = dates[0].astype("datetime64[Y]").astype(np.int64) + 1970
     holidays = holiday_days(country, int(years[0]), int(years[-1]) + 1)
-    return calendar_table(dates, frequency, holidays), int(steps[0]), holidays
+    return np.stack([calendar_table(each, frequency, holidays) for each in dates]), int(steps[0]), holidays

@@ -2,8 +2,9 @@
 
 A fit takes 0.1-0.3 s, hundreds of times what the other candidates take, and left alone Prophet loses to
 the last value on many series. So it is tried where the calendar regression (the same terms: trend,
-weekday, yearly waves, holidays) comes nearest to the others; first from the newest origin, and from the
-older ones only if it held its own there. A time budget bounds it all.
+weekday, yearly waves, holidays) comes nearest to the others; first from the oldest of a few origins, and from
+the newer ones only if it held its own there. Neither choice looks at what the newer origins are scored on. A time
+budget bounds it all.
 """
 
 import logging
@@ -22,12 +23,12 @@ from warehouse_assets.forecast.scoring import masked_mean
 
 LEAST_HISTORY = 120
 """Steps a series needs before Prophet is tried (below 100 it takes Newton's method, many times slower)."""
-OLDER_ORIGINS = 2
-"""Older origins that a promising Prophet is fitted at, besides the newest."""
+PAST_ORIGINS = 3
+"""Newest past origins that a promising Prophet is fitted at; the oldest of them tells whether it is."""
 LONGEST_FIT = 20.0
 """Seconds after which a single fit is given up."""
 TOLERANCE = 1.05
-"""Prophet goes on to older origins where its error at the newest is at most so many times the reference's."""
+"""Prophet goes on to newer origins where its error at the first is at most so many times the reference's."""
 
 
 @dataclass
@@ -90,7 +91,11 @@ def fit_prophet(
 
 
 def candidates_for_prophet(panel: Panel, backtest: Backtest, reference: Floats, most: int | None) -> list[int]:
-    """Return the series to try Prophet on, most promising first; at most ``most`` (None: all that are long enough)."""
+    """Return the series to try Prophet on, most promising first; at most ``most`` (None: all that are long enough).
+
+    Ranked by what was known at the second oldest origin that Prophet is tried at; series that the reference lacks until
+    then are left out.
+    """
     if not panel.is_dated:
         return []
     long_enough = panel.lengths - (panel.values.shape[1] - backtest.cuts[-1]) >= LEAST_HISTORY
@@ -100,19 +105,26 @@ def candidates_for_prophet(panel: Panel, backtest: Backtest, reference: Floats, 
     proxy = backtest.forecasts.get("calendar_regression")
     if proxy is None or panel.frequency.name != "D" or len(backtest.cuts) < 2:
         return []
-    actual = backtest.actual[1:]
-    own = masked_mean(np.abs(proxy[1:] - actual), axis=(0, 2))
-    other = masked_mean(np.abs(reference[1:] - actual), axis=(0, 2))
+    first = _first_tried(backtest)
+    actual = backtest.known_at(first - 1)[first:]
+    actual = np.where(np.isnan(reference[first:]), np.nan, actual)  # both by the same origins
+    own = masked_mean(np.abs(proxy[first:] - actual), axis=(0, 2))
+    other = masked_mean(np.abs(reference[first:] - actual), axis=(0, 2))
     ratio = np.where(other > 0, own / np.where(other > 0, other, 1.0), np.nan)
     ranked = sorted((float(ratio[row]), int(row)) for row in eligible if np.isfinite(ratio[row]))
     return [row for _, row in ranked[:most]]
+
+
+def _first_tried(backtest: Backtest) -> int:
+    """Return the oldest origin that Prophet is tried at."""
+    return min(PAST_ORIGINS, len(backtest.cuts) - 1)
 
 
 def try_prophet(
     panel: Panel, backtest: Backtest, reference: Floats, most: int | None, horizon: int,
     country: str | None, budget: float, threads: int, progress: Progress,
 ) -> ProphetTrials:  # fmt: skip
-    """Fit Prophet to the promising series, newest origin first.
+    """Fit Prophet to the promising series, oldest origin first.
 
     Args:
         panel: the panel.
@@ -150,20 +162,19 @@ def try_prophet(
             trials.models[row] = text
         return True
 
+    first = len(backtest.cuts) - 1 if most is None else _first_tried(backtest)
+
     def promising(row: int) -> bool:
-        if most is None or len(backtest.cuts) < 2:
+        if most is None:
             return True
-        truth = backtest.actual[1, row]
-        own = masked_mean(np.abs(trials.forecasts[1, row] - truth))
-        other = masked_mean(np.abs(reference[1, row] - truth))
+        truth = backtest.known_at(first - 1)[first, row]
+        own = masked_mean(np.abs(trials.forecasts[first, row] - truth))
+        other = masked_mean(np.abs(reference[first, row] - truth))
         return bool(own <= TOLERANCE * other)
 
     def one_series(row: int) -> None:
-        order = list(range(1, len(backtest.cuts)))
-        if most is not None:
-            order = order[: 1 + OLDER_ORIGINS]
-        for origin in [*order, 0]:
-            if time.monotonic() - began > budget or (origin != 1 and not promising(row)):
+        for origin in range(first, -1, -1):
+            if time.monotonic() - began > budget or (origin < first and not promising(row)):
                 break
             if not one(row, origin):
                 break
