@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.forecast.model import ForecastResult, forecast
+from warehouse_assets.forecast.prophet_candidate import PAST_ORIGINS
 
 KEYS = ["unique_id", "ds"]
 
@@ -241,7 +242,9 @@ def test_prophet_wins_where_only_it_knows_better() -> None:
     rng = np.random.default_rng(0)
     actual = rng.normal(100, 10, (6, 3, 8))
     good, bad = actual + rng.normal(0, 1, actual.shape), actual + rng.normal(0, 9, actual.shape)
-    prophet = np.where(np.arange(3)[None, :, None] == 1, actual, np.nan)
+    # Regression: tried at its three origins of six, it could not be chosen.
+    tried = np.arange(6)[:, None, None] < PAST_ORIGINS
+    prophet = np.where((np.arange(3)[None, :, None] == 1) & tried, actual, np.nan)
     weights = fit_weights(["good", "bad", "prophet"], np.stack([good, bad, prophet]), actual, np.full((6, 3), 10.0))
     assert weights.label[1] in ("prophet", "blend+prophet")
     assert "prophet" not in weights.label[0] + weights.label[2]

@@ -19,6 +19,8 @@ SHRINKAGE = (2.0, 6.0, 18.0, np.inf)
 """Pseudo-origins of evidence for the common record that are tried."""
 LARGEST_LOSS = 20.0
 """A series' loss is cut at so many times its loss under the median of all candidates."""
+ENOUGH_ORIGINS = 3
+"""Past origins from which on a candidate can be chosen (three quarters where there are fewer than four)."""
 GROUP_EVIDENCE = 8.0
 """Pseudo-observations (a series at an origin) by which a group's record is shrunk towards that of all series."""
 LARGEST_SAMPLE = 1500
@@ -135,11 +137,10 @@ def _options(names: list[str], common: Floats) -> tuple[Floats, list[str]]:
 
 
 def _available(forecasts: Floats, options: Floats) -> NDArray[np.bool_]:
-    """Return (options, series): whether three quarters of the past origins have what an option needs most."""
+    """Return (options, series): whether enough past origins have what an option needs most."""
     there = ~np.isnan(forecasts).any(axis=3)
-    share = there.mean(axis=1)
     main = np.argmax(options - options[0], axis=1)
-    usable = share[main] >= 0.75
+    usable = there.sum(axis=1)[main] >= min(ENOUGH_ORIGINS, 0.75 * forecasts.shape[1])
     usable[0] = True
     return np.asarray(usable)
 
