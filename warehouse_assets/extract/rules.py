@@ -79,11 +79,7 @@ def apply_rules(connection: psycopg.Connection, table: Table, relation: sql.Comp
 
 def conditions(table: Table) -> list[Rule]:
     """The rules with a condition; a key must be there whether the contract says so or not."""
-    keys = [
-        Rule(f"{name}_required", "error", expect=f"{name} is not null")
-        for name in table.primary_key
-        if not table.column(name).is_required
-    ]
+    keys = [column.required for column in map(table.column, table.primary_key) if not column.is_required]
     return keys + [rule for rule in table.all_rules if rule.expect is not None]
 
 
