@@ -1,19 +1,22 @@
 """Sources and values that cannot be used: one sentence with the remedy, nothing half-written, healed by the next."""
 
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 from psycopg import sql
-from test_extract_company import Company, add_stops, company_fixture  # noqa: F401  fixture
+from test_extract_company import STOPS, Company, add_stops, company_fixture  # noqa: F401  fixture
 
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract.load import ExtractionError
+from warehouse_assets.source.contract import Contract, Rule
 from warehouse_assets.source.profiles import open_profile
 
 
@@ -72,6 +75,43 @@ def test_a_source_that_breaks_the_contract_loads_nothing_of_the_table(
     failed = company.ask("select source_table, error from etl.job_log where status = 'failed'")
     assert [table for table, _ in failed] == ["stops"]
     assert failed[0][1] in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("expect", "said"),
+    [
+        # what the contract says          what PostgreSQL says to it
+        ("weight_lb betwen 0 and 9", 'syntax error at or near "betwen"'),
+        ("wait_lb > 0", 'column "wait_lb" does not exist'),
+        ("weight_lb > 'much'", 'invalid input syntax for type numeric: "much"'),
+        ("weight_lb", "argument of IS FALSE must be type boolean, not type numeric"),
+        ("sum(weight_lb) > 0", "aggregate functions are not allowed in WHERE"),
+    ],
+)
+@pytest.mark.parametrize("loaded", [False, True], ids=["first load", "later load"])
+def test_a_rule_that_is_no_sql_is_named(company: Company, expect: str, said: str, loaded: bool) -> None:
+    add_stops(company, 3)
+    if loaded:
+        company.extract("stops")
+    broken = replace(STOPS, rules=(STOPS.rules[0], Rule("weighed", "warning", expect=expect)))
+    careless = replace(company, contract=Contract({**company.contract.tables, "stops": broken}))
+    sentence = (
+        f"stops could not be extracted: Rule weighed of table stops is no SQL condition over its columns ({said}); "
+        "correct its `expect` in the sources YAML of shop."
+    )
+    with pytest.raises(ExtractionError, match=f"^{re.escape(sentence)}$") as raised:
+        careless.extract("stops")
+    assert not raised.value.is_transient
+    assert company.extract("stops")["stops"].rows_raw == 3
+
+
+def test_a_value_that_a_rule_cannot_take_is_not_blamed_on_the_rule_s_sql(company: Company) -> None:
+    add_stops(company, 3)
+    company.source("update stops set weight_lb = 0 where stop_id = 'S1'")
+    divided = replace(STOPS, rules=(Rule("light", "error", expect="1 / weight_lb > 0"),))
+    careless = replace(company, contract=Contract({**company.contract.tables, "stops": divided}))
+    with pytest.raises(ExtractionError, match=r"A value met while extracting stops .*division by zero"):
+        careless.extract("stops")
 
 
 def test_an_extra_column_is_ignored(company: Company) -> None:

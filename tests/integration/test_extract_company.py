@@ -1,7 +1,7 @@
 """A small company for the tests of extraction, and what its tables look like after a first load."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -273,6 +273,46 @@ def test_rows_that_break_rules_are_quarantined_with_every_rule_or_flagged(compan
     assert company.ask("select count(*) from raw.stops where _flags is null and stop_id <> 'S2'") == [2 + again]
     assert load.rows_extracted == load.rows_inserted + load.rows_updated + load.rows_unchanged + load.rows_rejected
     assert (load.rows_raw, load.rows_quarantined) == (3 + again, 1)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_numbers_that_are_none_are_quarantined(company: Company, again: bool) -> None:
+    company.source("insert into prices values ('tin', '2024-03-01', 2.5, now()), ('zinc', '2024-03-01', null, now())")
+    if again:  # the same through the merge instead of the first load
+        company.extract("prices")
+        company.extract("stops")
+    add_stops(company, 2)
+    company.source("update stops set weight_lb = 'NaN' where stop_id = 'S1'")
+    for commodity in ("NaN", "Infinity", "-Infinity"):
+        company.source("insert into prices values (%s, '2024-03-02', %s::float8, now())", commodity, commodity)
+    loads = company.extract("stops", "prices")
+    assert company.quarantined("stops") == [("S1", ["weight_lb_finite", "weight_plausible"])]
+    assert company.quarantined("prices") == [
+        ("-Infinity", ["price_usd_finite"]),
+        ("Infinity", ["price_usd_finite"]),
+        ("NaN", ["price_usd_finite"]),
+    ]
+    assert company.ask("select row ->> 'price_usd' from quarantine.prices where commodity = 'NaN'") == ["NaN"]
+    assert company.ask("select commodity from raw.prices order by 1") == ["tin", "zinc"]
+    assert (loads["prices"].rows_raw, loads["prices"].rows_quarantined) == (2, 3)
+    company.source("update prices set price_usd = 1, updated_at = now() where commodity = 'NaN'")
+    company.extract("prices")
+    assert company.ask("select commodity from raw.prices order by 1") == ["NaN", "tin", "zinc"]
+
+
+def test_columns_may_have_names_that_sql_knows(company: Company) -> None:
+    words = table("words", {"user": "text!", "order": "numeric(5,1)!", "Limit": "double precision"}, ["user"],
+                  cursor=None)  # fmt: skip
+    company = replace(company, contract=Contract({"words": words}))
+    company.source('create table words ("user" text, "order" numeric(5,1), "Limit" double precision)')
+    company.source("insert into words values ('A', 1, 1), (null, 1, 1), ('B', 'NaN', 1), ('C', null, 'NaN')")
+    company.extract("words")
+    assert company.ask('select "user" from raw.words') == ["A"]
+    assert company.ask("select rules from quarantine.words order by rules") == [
+        ["order_finite"],
+        ["order_required", "Limit_finite"],
+        ["user_required"],
+    ]
 
 
 def test_a_key_that_comes_twice_keeps_its_latest_row(operational_url: str, warehouse_url: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,10 +16,10 @@ from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract.load import extract_system
 from warehouse_assets.settings import Settings
-from warehouse_assets.source.contract import load_contract
+from warehouse_assets.source.contract import Contract, Rule, load_contract
 from warehouse_assets.source.profiles import PostgresProfile, open_profile
 from warehouse_assets.source.profiles.check import check_profile
-from warehouse_assets.source.profiles.mapping import describe, map_table
+from warehouse_assets.source.profiles.mapping import describe, map_table, require_conditions
 from warehouse_assets.source.profiles.report import ProfileReport
 
 STRANGER = """
@@ -249,6 +250,24 @@ def test_check_tells_every_column(open_acme: Callable[..., PostgresProfile], sou
     assert states(report, "customers")["email"] == "missing"
     assert states(report, "loads")["updated_at"] == "filled"
     assert 'relation "acme.nobody" does not exist' in next(str(t.error) for t in report.tables if t.name == "drivers")
+
+
+def test_check_names_a_rule_that_is_no_sql(
+    open_acme: Callable[..., PostgresProfile], source: psycopg.Connection
+) -> None:
+    tables = load_contract().tables
+    rules = (*tables["loads"].rules, Rule("weighed", "error", expect="wait_lb > 0"))
+    contract = Contract({**tables, "loads": replace(tables["loads"], rules=rules)})
+    report = check_profile(open_acme(), contract, source)
+    assert {table.name: table.error for table in report.tables if table.blocks} == {
+        "loads": 'Rule weighed of table loads is no SQL condition over its columns (column "wait_lb" does not exist); '
+        "correct its `expect` in the sources YAML of operations."
+    }
+
+
+def test_every_rule_of_the_contract_is_sql(source: psycopg.Connection) -> None:
+    for table in load_contract():
+        require_conditions(source, table)
 
 
 def test_check_of_the_default_profile_wants_every_column(source: psycopg.Connection) -> None:

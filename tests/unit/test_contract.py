@@ -30,7 +30,7 @@ def test_every_column_has_a_description_and_every_table_a_key() -> None:
 
 def test_required_columns_become_error_rules() -> None:
     rules = {rule.name: rule for rule in load_contract().table("loads").all_rules}
-    assert rules["load_id_required"].expect == "load_id is not null"
+    assert rules["load_id_required"].expect == '"load_id" is not null'
     assert rules["load_id_required"].severity == "error"
 
 
@@ -43,6 +43,11 @@ def test_required_columns_become_error_rules() -> None:
         ("{primary_key: [a]}", "[{name: a, data_type: blob}]", "has data_type 'blob'"),
         ("{primary_key: [a], delete_policy: drop}", "[{name: a, data_type: text}]", "delete_policy 'drop'"),
         ("{primary_key: [a], rules: [{name: r}]}", "[{name: a, data_type: text}]", "has a rule without"),
+        (
+            "{primary_key: [a], rules: [{name: r, severity: error, expect: }]}",
+            "[{name: a, data_type: text}]",
+            "has a rule without",
+        ),
         ("{primary_key: [a], business_date: 3}", "[{name: a, data_type: text}]", "business_date"),
         (
             "{primary_key: [a], business_date: {through: gone, key: a}}",

@@ -14,6 +14,7 @@ from warehouse_assets.extract import names
 from warehouse_assets.extract.source import reject_as_row
 from warehouse_assets.source.contract import Rule, Table
 from warehouse_assets.source.profiles import Reject
+from warehouse_assets.source.profiles.mapping import require_conditions
 
 DUPLICATE_KEY = "duplicate_key"
 
@@ -52,25 +53,32 @@ def apply_rules(connection: psycopg.Connection, table: Table, relation: sql.Comp
     """Judge every row of ``relation`` by the rules with a condition; return the rows set aside.
 
     Rows breaking an error rule leave the relation; rows breaking only warnings get ``_flags``.
+
+    Raises:
+        UserError: a rule's condition is no SQL.
     """
     rules = conditions(table)
     connection.execute("truncate pg_temp.extract_broken; drop table if exists pg_temp.extract_found")
     # made by a query, not inserted into: only so does PostgreSQL search raw with several processes
-    found = connection.execute(
-        sql.SQL(
-            """
-            create temporary table extract_found on commit drop as
-            select ctid as row_id, {errors} as errors, {warnings} as flags
-            from {relation}
-            where {any_broken}
-            """
-        ).format(
-            errors=_broken([rule for rule in rules if rule.severity == "error"]),
-            warnings=_broken([rule for rule in rules if rule.severity == "warning"]),
-            relation=relation,
-            any_broken=sql.SQL(" or ").join(sql.SQL("({}) is false").format(_condition(rule)) for rule in rules),
-        )
-    ).rowcount
+    query = sql.SQL(
+        """
+        create temporary table extract_found on commit drop as
+        select ctid as row_id, {errors} as errors, {warnings} as flags
+        from {relation}
+        where {any_broken}
+        """
+    ).format(
+        errors=_broken([rule for rule in rules if rule.severity == "error"]),
+        warnings=_broken([rule for rule in rules if rule.severity == "warning"]),
+        relation=relation,
+        any_broken=sql.SQL(" or ").join(sql.SQL("({}) is false").format(_condition(rule)) for rule in rules),
+    )
+    try:
+        with connection.transaction():
+            found = connection.execute(query).rowcount
+    except (psycopg.ProgrammingError, psycopg.DataError):
+        require_conditions(connection, table)
+        raise
     if not found:
         return 0
     connection.execute("insert into pg_temp.extract_broken select row_id, errors, flags from pg_temp.extract_found")
@@ -79,11 +87,7 @@ def apply_rules(connection: psycopg.Connection, table: Table, relation: sql.Comp
 
 def conditions(table: Table) -> list[Rule]:
     """The rules with a condition; a key must be there whether the contract says so or not."""
-    keys = [
-        Rule(f"{name}_required", "error", expect=f"{name} is not null")
-        for name in table.primary_key
-        if not table.column(name).is_required
-    ]
+    keys = [column.required for column in map(table.column, table.primary_key) if not column.is_required]
     return keys + [rule for rule in table.all_rules if rule.expect is not None]
 
 

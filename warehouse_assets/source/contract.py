@@ -45,6 +45,25 @@ class Column:
     is_required: bool = False
     references: str | None = None
 
+    @property
+    def required(self) -> Rule:
+        """The rule that the column has a value."""
+        return Rule(f"{self.name}_required", "error", expect=f'"{self.name}" is not null')
+
+    @property
+    def finite(self) -> Rule | None:
+        """The rule that the column's numbers are finite; None where its type holds no others.
+
+        numeric(p,s) has NaN but no infinity; NaN is above every number.
+        """
+        if self.data_type == "double precision":
+            condition = f"\"{self.name}\" > '-Infinity' and \"{self.name}\" < 'Infinity'"
+        elif self.data_type.startswith("numeric("):
+            condition = f"\"{self.name}\" <> 'NaN'"
+        else:
+            return None
+        return Rule(f"{self.name}_finite", "error", expect=condition)
+
 
 @dataclass(frozen=True)
 class BusinessDate:
@@ -95,13 +114,10 @@ class Table:
 
     @property
     def all_rules(self) -> tuple[Rule, ...]:
-        """The rules of the table, those that follow from required columns first."""
-        required = tuple(
-            Rule(f"{column.name}_required", "error", expect=f"{column.name} is not null")
-            for column in self.columns
-            if column.is_required
-        )
-        return required + self.rules
+        """The rules of the table, first those that follow from its columns: values are there, numbers finite."""
+        required = tuple(column.required for column in self.columns if column.is_required)
+        finite = tuple(rule for column in self.columns if (rule := column.finite))
+        return required + finite + self.rules
 
 
 @dataclass(frozen=True)
@@ -184,7 +200,8 @@ def _parse_business_date(path: Path, table: str, value: Any) -> BusinessDate | N
 
 def _parse_rule(path: Path, table: str, entry: Mapping[str, Any]) -> Rule:
     name, severity = entry.get("name"), entry.get("severity")
-    if not name or severity not in ("error", "warning") or ("expect" in entry) == ("unique" in entry):
+    has_condition = ("expect" in entry) != ("unique" in entry) and isinstance(entry.get("expect", ""), str)
+    if not name or severity not in ("error", "warning") or not has_condition:
         raise _fail(path, table, "has a rule without name, severity (error or warning), or expect or unique")
     return Rule(str(name), severity, expect=entry.get("expect"), unique=tuple(entry.get("unique", ())))
 

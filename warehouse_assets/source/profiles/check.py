@@ -18,6 +18,7 @@ from warehouse_assets.source.profiles.mapping import (
     cast_expression,
     describe,
     map_table,
+    require_conditions,
     stands_for_itself,
 )
 from warehouse_assets.source.profiles.profile import FilesProfile, PostgresProfile, Profile, missing_columns
@@ -32,7 +33,7 @@ def check_profile(profile: Profile, contract: Contract, connection: psycopg.Conn
     """Say of each table the profile gives, and each column, whether it can be loaded.
 
     Nothing is written. Types are judged by the source's own description of the SELECT and by casting up to
-    ``SAMPLE_ROWS`` rows.
+    ``SAMPLE_ROWS`` rows; conditions of rules by the source database, where there is one.
 
     Args:
         profile: the profile.
@@ -147,6 +148,7 @@ def _sample_files(
 
 
 def _check_postgres(profile: PostgresProfile, table: Table, connection: psycopg.Connection) -> TableReport:
+    require_conditions(connection, table)
     described = describe(connection, profile, table.name)
     is_whole = stands_for_itself(profile, table.name)
     columns: list[ColumnReport] = []

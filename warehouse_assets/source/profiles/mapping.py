@@ -1,16 +1,16 @@
-"""A SELECT over PostgreSQL mapped onto a contracted table: what it gives, and the casts around it.
+"""A SELECT over PostgreSQL mapped onto a contracted table: what it gives, the casts around it, the rules over it.
 
 Running the result and copying its rows belongs in ``extract``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from warehouse_assets.errors import UserError
-from warehouse_assets.source.contract import Column, Table
+from warehouse_assets.source.contract import Column, Rule, Table
 from warehouse_assets.source.profiles.manifest import PLACEHOLDER, Manifest
 from warehouse_assets.source.profiles.profile import PostgresProfile, Profile, missing_columns, require_columns
 
@@ -103,6 +103,41 @@ def describe(connection: psycopg.Connection, profile: PostgresProfile, table: st
 
 def _said(error: psycopg.Error) -> str:
     return " ".join((error.diag.message_primary or str(error)).split())
+
+
+def require_conditions(connection: psycopg.Connection, table: Table) -> None:
+    """See that PostgreSQL understands the condition of every rule, over columns of the contract's types and no rows.
+
+    Raises:
+        UserError: it does not; names the rule, the table and the remedy.
+    """
+    rules = [rule for rule in table.all_rules if rule.expect is not None]
+    if _refusal(connection, table, rules) is None:
+        return
+    for rule in rules:
+        if said := _refusal(connection, table, [rule]):
+            raise UserError(
+                f"Rule {rule.name} of table {table.name} is no SQL condition over its columns ({said}); "
+                f"correct its `expect` in the sources YAML of {table.system}."
+            )
+
+
+def _refusal(connection: psycopg.Connection, table: Table, rules: Sequence[Rule]) -> str | None:
+    """What the server says against the conditions of the rules; None where it understands them."""
+    nulls = [
+        sql.SQL("null::{} as {}").format(sql.SQL(column.data_type), sql.Identifier(column.name))
+        for column in table.columns
+    ]
+    conditions = [sql.SQL("({}) is false").format(sql.SQL(rule.expect or "true")) for rule in rules]
+    statement = sql.SQL("select from (select {}) as {} where {} limit 0").format(
+        sql.SQL(", ").join(nulls), sql.Identifier(table.name), sql.SQL(" or ").join([sql.SQL("false"), *conditions])
+    )
+    try:
+        with connection.transaction():
+            connection.execute(statement)
+    except REFUSALS as error:
+        return _said(error)
+    return None
 
 
 def cast_expression(name: str, source: SourceColumn, column: Column, time_zone: str) -> sql.Composable | None:
