@@ -108,13 +108,13 @@ def calibrate(path: Floats, actual: Floats, scale: Floats) -> Calibration:
 
 
 def _pools(normal: Floats, reach: int) -> list[Floats]:
-    """Collect each step's errors, with those of neighbouring steps where they are few."""
+    """Collect each step's errors, with those of neighbouring steps where they are few, however far where there is none."""
     seen = ~np.isnan(normal)
     pools = []
     for step in range(reach):
         side = 0
         pool = normal[:, :, step][seen[:, :, step]]
-        while len(pool) < POOL and side < max(2, reach // 6):
+        while len(pool) < POOL and (side < max(2, reach // 6) or not len(pool)) and side < reach:
             side += 1
             near = slice(max(0, step - side), step + side + 1)
             pool = normal[:, :, near][seen[:, :, near]]
@@ -130,7 +130,7 @@ def _widening(normal: Floats, reach: int) -> float:
     """
     if len(normal) < 3:
         return 1.0
-    ratios = []
+    ratios = [np.empty(0)]
     for origin in range(len(normal)):
         rest = np.delete(normal, origin, axis=0)
         if (~np.isnan(rest[:, :, :reach])).any(axis=(0, 1)).all():
@@ -138,9 +138,8 @@ def _widening(normal: Floats, reach: int) -> float:
             error = normal[origin, :, :reach]
             bound = np.where(error > 0, high[None, :], low[None, :])
             ratios.append((np.abs(error) / np.maximum(bound, 1e-12))[~np.isnan(error)])
-    if not ratios:
-        return 1.0
-    return float(np.clip(np.quantile(np.concatenate(ratios), REFERENCE_LEVEL / 100.0), 1.0, MOST_WIDENING))
+    told = np.concatenate(ratios)  # nothing, where no origin has both errors and others to hold against
+    return float(np.clip(np.quantile(told, REFERENCE_LEVEL / 100.0), 1.0, MOST_WIDENING)) if told.size else 1.0
 
 
 def _spread(size: Floats, typical: float, without: int | None) -> Floats:
