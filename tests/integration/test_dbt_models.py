@@ -146,15 +146,6 @@ def test_the_space_filling_curve_visits_a_grid_without_jumps(company: DbtCompany
     assert sum(ahead == 1 for _, ahead in steps) > 200
 
 
-def test_stops_after_midnight_count_on_their_day(company: DbtCompany) -> None:
-    """Regression guard: hours never leave the business day, whatever the times of the rows say."""
-    outside = company.query(
-        "select count(*) from marts.operational_hourly "
-        "where (hour_at at time zone 'America/Chicago')::date <> operating_date"
-    )
-    assert outside == [(0,)]
-
-
 def test_staging_leaves_out_what_the_source_deleted(company: DbtCompany) -> None:
     (victim,) = company.query("select min(service_ticket_id) from staging.stg_crm__service_tickets")[0]
     company.source("delete from service_tickets where service_ticket_id = %s", victim)
