@@ -1,12 +1,15 @@
 -- Runs that reached their stops in the planned order and whose driven round trip is not as long as the planned one, but for
--- rounding. Where a reached stop has no place in one of the orders, or shares it, the orders cannot be compared.
+-- rounding; of the last 90 days, and of all after a full build. Where a reached stop has no place in one of the orders, or
+-- shares it, the orders cannot be compared.
 with comparable as (
 
     select
         route_run_id,
         service_date
     from {{ ref('route_stop') }}
-    where actual_sequence is not null or arrived_at is not null
+    where
+        service_date >= {{ first_day_to_check('route_stop') }}
+        and (actual_sequence is not null or arrived_at is not null)
     group by route_run_id, service_date
     having
         count(sequence_change) = count(*)

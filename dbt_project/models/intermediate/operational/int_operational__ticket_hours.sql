@@ -13,5 +13,8 @@ select
     case when first_response_at >= opened_at then extract(epoch from first_response_at - opened_at) / 60 end
         as response_minutes,
     case when resolved_at >= opened_at then extract(epoch from resolved_at - opened_at) / 60 end as resolution_minutes,
-    extract(epoch from extracted_at - updated_at) / 60 as latency_minutes
+    case
+        when not {{ came_with_history('service_tickets', 'batch_id') }}
+            then extract(epoch from extracted_at - updated_at) / 60
+    end as latency_minutes
 from tickets
