@@ -21,6 +21,6 @@ select
     case
         when not {{ came_with_history('loads', 'loads.batch_id') }}
             then extract(epoch from loads.extracted_at - loads.updated_at) / 60
-    end as latency_minutes
+    end::numeric(14, 4) as latency_minutes
 from loads
 left join runs on runs.route_run_id = loads.route_run_id and runs.service_date = loads.service_date
