@@ -121,13 +121,23 @@ def test_the_space_filling_curve_visits_a_grid_without_jumps(company: DbtCompany
     assert sum(ahead == 1 for _, ahead in steps) > 200
 
 
-def test_stops_after_midnight_count_on_their_day(company: DbtCompany) -> None:
-    """Regression guard: hours never leave the business day, whatever the times of the rows say."""
-    outside = company.query(
-        "select count(*) from marts.operational_hourly "
-        "where (hour_at at time zone 'America/Chicago')::date <> operating_date"
+def test_the_age_of_history_is_no_latency(company: DbtCompany) -> None:
+    # Regression: rows of the first reading counted their age, so that the hours of years past were months late.
+    ticket, day = company.query(
+        "select service_ticket_id, opened_date from staging.stg_crm__service_tickets order by opened_date limit 1"
+    )[0]
+    hours = "select max(data_latency_minutes) from marts.operational_hourly where operating_date = %s"
+    assert company.query(hours, day) == [(None,)]
+    company.source(
+        "update service_tickets set updated_at = clock_timestamp() - interval '20 minutes' "
+        "where service_ticket_id = %s",
+        ticket,
     )
-    assert outside == [(0,)]
+    company.extract()
+    company.dbt("run", "--select", "int_operational__ticket_hours", "operational_hourly")
+    late = "select latency_minutes from intermediate.int_operational__ticket_hours where service_ticket_id = %s"
+    assert 20 <= company.query(late, ticket)[0][0] < 30
+    assert 20 <= company.query(hours, day)[0][0] < 30
 
 
 def test_staging_leaves_out_what_the_source_deleted(company: DbtCompany) -> None:

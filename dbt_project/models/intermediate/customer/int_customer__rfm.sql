@@ -44,11 +44,12 @@ measured as (
     cross join clock
 ),
 
--- equal customers get equal scores, so quintiles may differ in size
+-- Equal customers get equal scores, so quintiles may differ in size. Recency counts in whole billing months: most customers
+-- pay once a month, and days would only tell where in the month an account is billed.
 scored as (
     select
         *,
-        ceil(5 * cume_dist() over (order by recency_days desc nulls first))::integer as recency_score,
+        ceil(5 * cume_dist() over (order by recency_days / 31 desc nulls first))::integer as recency_score,
         ceil(5 * cume_dist() over (order by lifts_12_months))::integer as frequency_score,
         ceil(5 * cume_dist() over (order by paid_365_days_usd))::integer as monetary_score
     from measured

@@ -18,6 +18,9 @@ select
     {{ hour_on_day('loads.service_date', 'loads.tipped_at') }} as hour_at,
     loads.waste_stream,
     loads.weight_lb * 0.0005 as tons,
-    extract(epoch from loads.extracted_at - loads.updated_at) / 60 as latency_minutes
+    case
+        when not {{ came_with_history('loads', 'loads.batch_id') }}
+            then extract(epoch from loads.extracted_at - loads.updated_at) / 60
+    end::numeric(14, 4) as latency_minutes
 from loads
 left join runs on runs.route_run_id = loads.route_run_id and runs.service_date = loads.service_date

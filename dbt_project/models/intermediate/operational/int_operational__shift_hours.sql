@@ -26,12 +26,13 @@ select
     bounded.depot_id,
     bounded.driver_id,
     {{ hour_on_day('bounded.shift_date', 'paid_hour.hour_at') }} as hour_at,
-    extract(
-        epoch from least(bounded.clock_out_at, paid_hour.hour_at + interval '1 hour')
-        - greatest(bounded.clock_in_at, paid_hour.hour_at)
-    ) / 60
-    * greatest(1 - bounded.break_minutes * 60 / extract(epoch from bounded.clock_out_at - bounded.clock_in_at), 0)
-        as paid_minutes
+    (
+        extract(
+            epoch from least(bounded.clock_out_at, paid_hour.hour_at + interval '1 hour')
+            - greatest(bounded.clock_in_at, paid_hour.hour_at)
+        ) / 60
+        * greatest(1 - bounded.break_minutes * 60 / extract(epoch from bounded.clock_out_at - bounded.clock_in_at), 0)
+    )::numeric(14, 4) as paid_minutes
 from bounded
 cross join lateral generate_series(
     date_trunc('hour', bounded.clock_in_at, '{{ company_time_zone() }}'), bounded.clock_out_at, interval '1 hour'

@@ -311,7 +311,7 @@ select
     rfm.recency_score,
     rfm.frequency_score,
     rfm.monetary_score,
-    rfm.rfm_segment,
+    case when described.status = 'churned' then 'Lost' else rfm.rfm_segment end as rfm_segment,
     -- behaviour
     coalesce(service.lifts, 0)::integer as lifts_90d,
     coalesce(service.tons, 0)::numeric(12, 4) as tons_90d,

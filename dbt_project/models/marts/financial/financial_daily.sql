@@ -1,4 +1,5 @@
--- One row per depot (head_office for what belongs to none) and day, from its first ledger entry to the data clock.
+-- One row per depot (head_office for what belongs to none) and day, from its first ledger entry, or the first day budgeted if
+-- that is earlier, to the data clock.
 {% set lines_of_business = ['residential', 'commercial', 'roll_off', 'recycling_sales', 'organics'] %}
 {% set expense_kinds = [
     'labor', 'fuel', 'disposal', 'maintenance', 'container', 'insurance', 'lease', 'overhead', 'marketing'
@@ -30,8 +31,18 @@ ledger_day as (
     select * from {{ ref('int_financial__ledger_day') }}
 ),
 
+budget_day as (
+    select * from {{ ref('int_financial__budget_day') }}
+),
+
 depots as (
-    select depot_id, min(entry_date) as first_day from ledger_day group by depot_id
+    select depot_id, min(first_day) as first_day, min(first_entry_date) as first_entry_date
+    from (
+        select depot_id, min(entry_date) as first_day, min(entry_date) as first_entry_date from ledger_day group by depot_id
+        union all
+        select depot_id, min(business_date), null from budget_day group by depot_id
+    ) as first_days
+    group by depot_id
 ),
 
 customers as (
@@ -39,7 +50,7 @@ customers as (
 ),
 
 spine as (
-    select depots.depot_id, day::date as business_date
+    select depots.depot_id, depots.first_entry_date, day::date as business_date
     from depots
     cross join clock
     cross join lateral generate_series(
@@ -129,10 +140,6 @@ opening as (
     {%- endif %}
 ),
 
-budget_day as (
-    select * from {{ ref('int_financial__budget_day') }} where {{ in_rebuilt_days('business_date') }}
-),
-
 forecast as (
     select * from {{ ref('int_financial__forecast') }} where grain = 'day' and {{ in_rebuilt_days('target_date') }}
 ),
@@ -141,6 +148,7 @@ running as (
     select
         spine.depot_id,
         spine.business_date,
+        spine.first_entry_date,
         coalesce(opening.cash_position_usd, 0)
         + sum(coalesce(flow.cash_in_usd, 0) - coalesce(flow.cash_out_usd, 0)) over so_far as cash_position_usd,
         coalesce(opening.payable_usd, 0) + sum(coalesce(flow.payable_change_usd, 0)) over so_far as payable_usd,
@@ -232,7 +240,8 @@ select
     {%- endfor %}
     receivable_on_account_usd::numeric(14, 2) as receivable_on_account_usd,
     receivable_usd::numeric(14, 2) as receivable_usd,
-    (receivable_usd * 90 / nullif(invoiced_90_days_usd, 0))::numeric(10, 1) as days_sales_outstanding,
+    (receivable_usd * least(90, business_date - first_entry_date + 1) / nullif(invoiced_90_days_usd, 0))::numeric(10, 1)
+        as days_sales_outstanding,
     -- budget
     revenue_budget_usd::numeric(14, 2) as revenue_budget_usd,
     (revenue_usd - revenue_budget_usd)::numeric(14, 2) as revenue_budget_variance_usd,

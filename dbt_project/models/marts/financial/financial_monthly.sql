@@ -11,6 +11,7 @@
     'receivable_late_61_90_usd', 'receivable_late_over_90_usd', 'receivable_on_account_usd', 'receivable_usd',
     'days_sales_outstanding'
 ] %}
+{% set is_complete = "clock.clock_day >= (month_total.month + interval '1 month')::date" %}
 {{
     config(
         sources=[
@@ -54,7 +55,7 @@ select
     month_total.month,
     -- times
     month_total.last_day,
-    clock.clock_day >= (month_total.month + interval '1 month')::date as is_complete,
+    {{ is_complete }} as is_complete,
     -- flows
     {%- for column in sums %}
     month_total.{{ column }}::numeric(14, 2) as {{ column }},
@@ -71,9 +72,11 @@ select
     month_total.cost_budget_variance_usd::numeric(14, 2) as cost_budget_variance_usd,
     -- forecast against actual
     forecast.revenue_forecast_usd,
-    (month_total.revenue_usd - forecast.revenue_forecast_usd)::numeric(14, 2) as revenue_forecast_error_usd,
+    case when {{ is_complete }} then month_total.revenue_usd - forecast.revenue_forecast_usd end::numeric(14, 2)
+        as revenue_forecast_error_usd,
     forecast.cost_forecast_usd,
-    (month_total.cost_usd - forecast.cost_forecast_usd)::numeric(14, 2) as cost_forecast_error_usd
+    case when {{ is_complete }} then month_total.cost_usd - forecast.cost_forecast_usd end::numeric(14, 2)
+        as cost_forecast_error_usd
 from month_total
 cross join clock
 inner join financial_daily as month_end

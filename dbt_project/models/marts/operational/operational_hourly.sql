@@ -263,7 +263,8 @@ select
     coalesce(shift_hours.paid_minutes, 0)::numeric(12, 2) as paid_minutes,
     {{ safe_ratio('shared.stops * 60', 'run_hours.road_minutes') }}::numeric(12, 2) as stops_per_hour,
     coalesce(fleet.vehicles, 0)::integer as vehicles,
-    {{ safe_ratio('run_hours.road_minutes', 'fleet.vehicles * 60') }}::numeric(8, 4) as vehicle_utilization_ratio,
+    {{ safe_ratio('coalesce(run_hours.road_minutes, 0)', 'fleet.vehicles * 60') }}::numeric(8, 4)
+        as vehicle_utilization_ratio,
     {{ safe_ratio('run_hours.road_minutes', 'shift_hours.paid_minutes') }}::numeric(12, 4) as driver_efficiency_ratio,
     {{ safe_ratio('shared.lifts * 60', 'shift_hours.paid_minutes') }}::numeric(12, 2) as lifts_per_driver_hour,
     -- tickets

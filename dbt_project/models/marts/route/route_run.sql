@@ -177,8 +177,13 @@ measured as (
         {{ kg_co2e('fuel_gallons', 'fuel_type') }} as emissions_kg_co2e,
         case
             when actual_minutes is null or planned_minutes is null then null
+            -- the plan holds the usual traffic; only what is above it explains an overrun
             when is_adverse_weather
-                then greatest(actual_minutes - planned_minutes - coalesce(traffic_delay_minutes, 0), 0)
+                then greatest(
+                    actual_minutes - planned_minutes
+                    - greatest(coalesce(traffic_delay_minutes, 0) - planned_minutes * {{ var('usual_traffic_ratio') }}, 0),
+                    0
+                )
             else 0
         end as weather_effect_minutes,
         -- the ratio is to all that was driven, the ways to disposal sites included
