@@ -40,6 +40,6 @@ def test_series_observed_now_and_then_have_intervals_of_some_width(
 ) -> None:
     # Regression: an origin without a single value in its horizon ended the run; a step without gave a width of nothing.
     values = 10 + np.random.default_rng(0).normal(size=len(dates))
-    made = forecast(pd.DataFrame({"unique_id": "a", "ds": dates, "y": values}), horizon, freq, 90).forecast
+    made = forecast(pd.DataFrame({"unique_id": "a", "ds": dates, "y": values}), horizon, freq, 90).forecasts
     assert len(made) == horizon
     assert (made["yhat_upper"] > made["yhat_lower"]).all()

@@ -108,7 +108,7 @@ def calibrate(path: Floats, actual: Floats, scale: Floats) -> Calibration:
 
 
 def _pools(normal: Floats, reach: int) -> list[Floats]:
-    """Collect each step's errors, with those of neighbouring steps where they are few, however far where there is none."""
+    """Collect each step's errors, with its neighbours' where they are few; however far these are where it has none."""
     seen = ~np.isnan(normal)
     pools = []
     for step in range(reach):
