@@ -1,4 +1,4 @@
-"""The one error that is meant for the person at the keyboard. Nothing else belongs here."""
+"""The errors that are meant for the person at the keyboard. Nothing else belongs here."""
 
 
 class UserError(Exception):
@@ -7,3 +7,7 @@ class UserError(Exception):
     Commands print the message without a traceback and exit with status 1; in a Dagster run it is
     the failure's description.
     """
+
+
+class UnreachableError(UserError):
+    """A server that does not answer, or has no connection left: trying again later may help."""

@@ -13,7 +13,8 @@ import psycopg
 import pytest
 from test_extract_company import Company, company_fixture  # noqa: F401  fixture
 
-from warehouse_assets.extract import incremental
+from warehouse_assets.errors import UnreachableError
+from warehouse_assets.extract import incremental, load
 from warehouse_assets.extract.load import ExtractionError
 
 ROWS = 24_000
@@ -191,3 +192,21 @@ def test_two_runs_at_once_give_the_same_as_one(company: Company) -> None:
         assert [finish(process) for process in processes] == [0, 0, 0]
         company.extract("stops", "prices")
         assert_sound(company)
+
+
+def test_a_server_that_went_away_fails_every_waiting_table_and_is_worth_another_try(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(company)
+
+    def gone(url: str) -> psycopg.Connection:
+        raise UnreachableError("No server answers.")
+
+    with monkeypatch.context() as down:
+        down.setattr(load, "_connected", gone)
+        with pytest.raises(ExtractionError, match="could not be extracted: stops: No server answers") as raised:
+            company.extract()
+    assert raised.value.is_transient
+    assert [each.status for each in raised.value.loads] == ["failed"] * len(company.contract.tables)
+    company.extract()
+    assert_sound(company)

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from warehouse_assets.database.embedded import EmbeddedServer
-from warehouse_assets.errors import UserError
+from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.settings import Settings
 
 MINIMUM_VERSION = 15
@@ -81,8 +81,9 @@ def connect(url: str, *, application_name: str, autocommit: bool = False) -> psy
         autocommit: as in psycopg.
 
     Raises:
-        UserError: the server cannot be reached, refuses the user, lacks the database or is older than
-            PostgreSQL 15. The sentence never holds the password.
+        UnreachableError: the server does not answer or has no connection left.
+        UserError: it refuses the user, lacks the database or is older than PostgreSQL 15. The sentence never holds the
+            password.
     """
     parameters = url_parameters(url)
     parameters.setdefault("connect_timeout", "10")
@@ -98,9 +99,9 @@ def connect(url: str, *, application_name: str, autocommit: bool = False) -> psy
             if is_starting or (waited < _BROKEN_SECONDS and _BROKEN in said):
                 time.sleep(0.1)
                 continue
-            raise UserError(_sentence(parameters, str(error))) from None
+            raise _refusal(parameters, said) from None
         except psycopg.Error as error:
-            raise UserError(_sentence(parameters, str(error))) from None
+            raise _refusal(parameters, str(error)) from None
     if connection.info.server_version < MINIMUM_VERSION * 10000:
         version = connection.info.server_version // 10000
         connection.close()
@@ -142,31 +143,32 @@ def _where(parameters: dict[str, str]) -> str:
     return f"database {parameters.get('dbname', '(default)')!r} at {host}:{parameters.get('port', '5432')}"
 
 
-def _sentence(parameters: dict[str, str], said: str) -> str:
-    """Return one sentence about a refused connection: what, where, remedy, no password."""
+def _refusal(parameters: dict[str, str], said: str) -> UserError:
+    """Return what to tell of a refused connection in one sentence: what, where, remedy, no password."""
     where, user = _where(parameters), parameters.get("user", "(default)")
     if (password := parameters.get("password")) and len(password) > 2:
         said = said.replace(password, "***")
     reason = " ".join(redact(said).split())
     plain = re.sub(r'"[^"]*"', '""', said)  # a database may be called SSL
-    checks: tuple[tuple[tuple[str, ...], LiteralString | str], ...] = (
-        (("password authentication failed", "no password supplied"),
+    checks: tuple[tuple[type[UserError], tuple[str, ...], LiteralString | str], ...] = (
+        (UserError, ("password authentication failed", "no password supplied"),
          f"The server refuses user {user!r} for {where}: wrong or missing password; correct it in the URL."),
-        (("no pg_hba.conf entry",),
+        (UserError, ("no pg_hba.conf entry",),
          f"The server's pg_hba.conf does not let user {user!r} into {where} from this machine; "
          "add an entry there, or correct the URL."),
-        (("does not support SSL", "SSL", "certificate"),
+        (UserError, ("does not support SSL", "SSL", "certificate"),
          f"No TLS connection to {where} could be made ({reason}); correct sslmode and certificates in the URL."),
-        (("does not exist",),  # a certificate file, too
+        (UserError, ("does not exist",),  # a certificate file, too
          f"There is no such user or database ({user!r}, {where}); create it first, or correct the URL."),
-        (("resolve host", "translate host name", "Name or service not known", "getaddrinfo"),
+        (UserError, ("resolve host", "translate host name", "Name or service not known", "getaddrinfo"),
          f"The host of {where} is not known to this machine; correct the URL."),
-        (("too many clients", "too many connections", "remaining connection slots"),
+        (UnreachableError, ("too many clients", "too many connections", "remaining connection slots"),
          f"The server of {where} has no connection left; stop other programs, or raise its connection limit."),
-        (("Connection refused", "timeout expired", "timed out", "No route to host", "unreachable", "No such file"),
+        (UnreachableError,
+         ("Connection refused", "timeout expired", "timed out", "No route to host", "unreachable", "No such file"),
          f"No server answers for {where}; start it, or correct the URL."),
     )  # fmt: skip
-    for phrases, sentence in checks:
+    for kind, phrases, sentence in checks:
         if any(phrase in plain for phrase in phrases):
-            return sentence
-    return f"Cannot connect to {where} as user {user!r} ({reason}); check the server and the URL."
+            return kind(sentence)
+    return UserError(f"Cannot connect to {where} as user {user!r} ({reason}); check the server and the URL.")

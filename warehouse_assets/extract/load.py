@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 
 from warehouse_assets.database.connections import Databases, connect, redact
-from warehouse_assets.errors import UserError
+from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.extract import ddl, record, rules
 from warehouse_assets.extract.job import Job, OnTable, Options
 from warehouse_assets.extract.merge import Calendar
@@ -228,10 +228,13 @@ def _connected(warehouse_url: str) -> psycopg.Connection:
 def _work_off(work: _Work) -> None:
     """Extract waiting tables until none is left, on one pair of connections; a failure costs the pair."""
     while not work.is_stopped and not work.waiting.empty():
-        with (
-            contextlib.closing(_connected(work.warehouse_url)) as warehouse,
-            work.snapshot.session() as session,
-        ):
+        with contextlib.ExitStack() as pair:
+            try:
+                warehouse = pair.enter_context(contextlib.closing(_connected(work.warehouse_url)))
+                session = pair.enter_context(work.snapshot.session())
+            except (UserError, psycopg.Error) as error:
+                _fail_waiting(work, error)
+                return
             with work.lock:
                 work.connections.add(warehouse)
             try:
@@ -243,6 +246,19 @@ def _work_off(work: _Work) -> None:
             finally:
                 with work.lock:
                     work.connections.discard(warehouse)
+
+
+def _fail_waiting(work: _Work, error: Exception) -> None:
+    """Fail the tables that wait: there is no connection to extract them with."""
+    is_logged = True
+    with contextlib.suppress(queue.Empty):
+        while True:
+            load = _attempt(work.waiting.get_nowait(), work.profile, work.run_id)
+            load = _log_failure(work.warehouse_url, load, error) if is_logged else _failed(load, error)
+            is_logged = load.job_log_id is not None  # a server that is gone is not asked again for each table
+            with work.lock:
+                work.done.append(load)
+                work.errors.append(error)
 
 
 def _extract_waiting(work: _Work, warehouse: psycopg.Connection, session: Session) -> None:
@@ -263,9 +279,8 @@ def _extract_waiting(work: _Work, warehouse: psycopg.Connection, session: Sessio
             work.done.append(load)
 
 
-def _log_failure(warehouse_url: str, attempted: TableLoad, error: Exception) -> TableLoad:
-    """The load of a failed table, written to the job log where the warehouse still answers."""
-    load = TableLoad(
+def _failed(attempted: TableLoad, error: Exception) -> TableLoad:
+    return TableLoad(
         table=attempted.table,
         system=attempted.system,
         profile=attempted.profile,
@@ -275,6 +290,11 @@ def _log_failure(warehouse_url: str, attempted: TableLoad, error: Exception) -> 
         seconds=(datetime.now(UTC) - attempted.started_at).total_seconds(),
         error=redact(" ".join(str(error).split())),
     )
+
+
+def _log_failure(warehouse_url: str, attempted: TableLoad, error: Exception) -> TableLoad:
+    """The load of a failed table, written to the job log where the warehouse still answers."""
+    load = _failed(attempted, error)
     with (
         contextlib.suppress(UserError, psycopg.Error),
         contextlib.closing(_connected(warehouse_url)) as connection,
@@ -284,6 +304,8 @@ def _log_failure(warehouse_url: str, attempted: TableLoad, error: Exception) -> 
 
 
 def _is_transient(error: Exception) -> bool:
+    if isinstance(error, UnreachableError):
+        return True
     cause = error.__cause__ if isinstance(error, UserError) else error
     return isinstance(cause, psycopg.OperationalError) and not isinstance(
         cause, psycopg.errors.DiskFull | psycopg.errors.QueryCanceled
