@@ -176,10 +176,10 @@ def status(
 
 @app.command(epilog='Example: `warehouse sql "select * from marts.route_run order by service_date desc limit 10"`')
 def sql(
-    query: Annotated[str, typer.Argument(help="A query; its result is printed as CSV.")],
+    query: Annotated[str, typer.Argument(help="One query; its result is printed as CSV.")],
     database: Annotated[Database, typer.Option(help="Database to ask.")] = Database.warehouse,
 ) -> None:
-    """Run a query and print its result as CSV."""
+    """Run one query in a read-only transaction and print its result as CSV."""
     from warehouse_assets.operate.query import rows_of
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
