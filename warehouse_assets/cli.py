@@ -164,10 +164,9 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Show tables, check results and models: what is here, how fresh, how good."""
-    from warehouse_assets.database.connections import resolve
     from warehouse_assets.operate.status import print_status, read_status
 
-    state = read_status(resolve(Settings.from_env()))
+    state = read_status(Settings.from_env())
     if as_json:
         print(json.dumps(state.as_dict(), default=str, indent=2))
     else:
