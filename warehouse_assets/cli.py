@@ -175,10 +175,9 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Show tables, check results and models: what is here, how fresh, how good."""
-    from warehouse_assets.database.connections import resolve
     from warehouse_assets.operate.status import print_status, read_status
 
-    state = read_status(resolve(Settings.from_env()))
+    state = read_status(Settings.from_env())
     if as_json:
         print(json.dumps(state.as_dict(), default=str, indent=2))
     else:
@@ -187,10 +186,10 @@ def status(
 
 @app.command(epilog='Example: `warehouse sql "select * from marts.route_run order by service_date desc limit 10"`')
 def sql(
-    query: Annotated[str, typer.Argument(help="A query; its result is printed as CSV.", **_REQUIRED)],
+    query: Annotated[str, typer.Argument(help="One query; its result is printed as CSV.", **_REQUIRED)],
     database: Annotated[Database, typer.Option(help="Database to ask.")] = Database.warehouse,
 ) -> None:
-    """Run a query and print its result as CSV."""
+    """Run one query in a read-only transaction and print its result as CSV."""
     from warehouse_assets.operate.query import rows_of
 
     writer = csv.writer(sys.stdout, lineterminator="\n")

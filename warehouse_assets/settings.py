@@ -30,12 +30,12 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: dict[str, str] | None = None) -> "Settings":
-        """Read the settings from ``environ`` (default: the process environment).
+        """Read the settings from ``environ`` (default: the process environment); an empty variable counts as unset.
 
         Raises:
             UserError: a variable holds a value that cannot be used.
         """
-        env = os.environ if environ is None else environ
+        env = {name: value for name, value in (os.environ if environ is None else environ).items() if value}
         time_zone = env.get("WAREHOUSE_TIME_ZONE", cls.time_zone)
         try:
             ZoneInfo(time_zone)
@@ -50,12 +50,12 @@ class Settings:
         if port_text and not (port_text.isdigit() and 1024 <= int(port_text) <= 65535):
             raise UserError(f"WAREHOUSE_PORT is {port_text!r}; use a port number from 1024 to 65535, or unset it.")
         return cls(
-            home=Path(env.get("WAREHOUSE_HOME") or ".warehouse").resolve(),
-            warehouse_url=env.get("WAREHOUSE_DATABASE_URL") or None,
-            source_url=env.get("WAREHOUSE_SOURCE_URL") or None,
-            dagster_url=env.get("DAGSTER_POSTGRES_URL") or None,
+            home=Path(env.get("WAREHOUSE_HOME", ".warehouse")).resolve(),
+            warehouse_url=env.get("WAREHOUSE_DATABASE_URL"),
+            source_url=env.get("WAREHOUSE_SOURCE_URL"),
+            dagster_url=env.get("DAGSTER_POSTGRES_URL"),
             time_zone=time_zone,
             threads=int(threads_text),
-            profile=env.get("WAREHOUSE_PROFILE") or None,
+            profile=env.get("WAREHOUSE_PROFILE"),
             port=int(port_text) if port_text else None,
         )

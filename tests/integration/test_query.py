@@ -1,4 +1,4 @@
-"""What `warehouse sql` answers: header and rows, one after another, of queries alone."""
+"""What `warehouse sql` answers: header and rows, one after another, of one query that reads."""
 
 from itertools import islice
 
@@ -26,7 +26,9 @@ def answer(own: Settings, query: str) -> list[list[object]]:
         ("select 1 as one where false", [["one"]]),
         ("show server_encoding", [["server_encoding"], ["UTF8"]]),
         ("values (true), (null);", [["column1"], [True], [None]]),
-        ("select 1 as one; select 2 as two", [["one"], [1]]),
+        # Regression: infinite and very old dates were refused, as was 24:00.
+        ("select date 'infinity' as d, date '4713-01-01 BC' as e", [["d", "e"], ["infinity", "4713-01-01 BC"]]),
+        ("select timestamptz '-infinity' as t, time '24:00' as u", [["t", "u"], ["-infinity", "24:00:00"]]),
     ],
 )
 def test_a_query_gives_its_header_and_rows(own: Settings, query: str, rows: list[list[object]]) -> None:
@@ -40,7 +42,10 @@ def test_a_query_gives_its_header_and_rows(own: Settings, query: str, rows: list
         ("", "returns no rows"),
         ("selct 1", 'PostgreSQL refuses the query: syntax error at or near "selct"'),
         ("select 1 / (3 - i) from generate_series(1, 5) as i", "PostgreSQL refuses the query: division by zero"),
-        ("create table t (i integer)", "PostgreSQL refuses the query: .*read-only transaction"),
+        ("create table t (i integer)", "returns no rows"),
+        ("copy (select 1) to stdout", "returns no rows"),
+        ("select 1; select 2", "PostgreSQL refuses the query: .*multiple commands"),
+        ("select '\udcff'", "a byte that is not UTF-8"),
         ("delete from etl.setting returning key", "PostgreSQL refuses the query: .*read-only transaction"),
     ],
 )
@@ -48,6 +53,13 @@ def test_what_is_no_query_is_refused_in_one_sentence(own: Settings, query: str, 
     with pytest.raises(UserError, match=sentence) as error:
         answer(own, query)
     assert "\n" not in str(error.value)
+
+
+# Regression: a commit ended the read-only transaction, and what came after it was written.
+def test_statements_after_a_commit_write_nothing(own: Settings) -> None:
+    with pytest.raises(UserError, match="multiple commands"):
+        answer(own, "commit; create table public.planted (i integer); select 1")
+    assert answer(own, "select to_regclass('public.planted')") == [["to_regclass"], [None]]
 
 
 # Regression: all rows of a result were held before the first was printed.

@@ -4,17 +4,21 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from warehouse_assets.cli import absolute_path, app, console, parse_settings
 from warehouse_assets.errors import UserError
 from warehouse_assets.operate import run as operate_run
-from warehouse_assets.operate.doctor import Finding, print_findings
+from warehouse_assets.operate.doctor import Finding, examine, print_findings
 from warehouse_assets.operate.launch import RunOutcome
+from warehouse_assets.operate.progress import progress
 from warehouse_assets.operate.run import RunRequest
 from warehouse_assets.operate.status import CheckStatus, ModelStatus, RunFailure, WarehouseStatus, print_status
+from warehouse_assets.settings import Settings
 from warehouse_assets.source.profiles.profile import SHIPPED, profile_directory
 
 NOW = datetime.now(UTC)
@@ -99,6 +103,48 @@ def test_messages_show_brackets_and_colons_as_they_are() -> None:
     assert shown.count(text) == 2
     assert "raw/loads: [a-z]" in shown
     assert "[/old] " in shown
+
+
+# Regression: the bar on a terminal took brackets for markup, and showed loads.csv.
+def test_progress_on_a_terminal_shows_brackets_as_they_are() -> None:
+    shown = StringIO()
+    with progress(Console(file=shown, force_terminal=True, width=120), "Reading") as report:
+        report("loads[a-z].csv", 1, 2)
+    assert "Reading: loads[a-z].csv" in shown.getvalue()
+
+
+# Regression: a home that cannot be used was said to be well, and then ended in a traceback or was made.
+@pytest.mark.parametrize(
+    ("home", "sentence"),
+    [
+        ("/dev/null", "/dev/null is not a directory"),
+        ("/dev/null/below", "/dev/null is not a directory"),
+        ("/proc/x", "/proc/x cannot be written"),
+        ('{tmp}/a"b', "holds a quote"),
+    ],
+)
+def test_the_doctor_finds_a_home_that_cannot_be_used(home: str, sentence: str, tmp_path: Path) -> None:
+    *_, last = examine(Settings(home=Path(home.format(tmp=tmp_path))))
+    assert (last.subject, last.is_well) == ("home", False)
+    assert sentence in last.sentence
+    assert not any(tmp_path.iterdir())
+
+
+# Regression: all was said to be well, while `warehouse run` refused the profile.
+def test_the_doctor_finds_a_profile_that_is_not_there(tmp_path: Path) -> None:
+    def found(profile: str) -> Finding:
+        findings = examine(Settings(home=tmp_path, profile=profile))
+        return next(finding for finding in findings if finding.subject == "profile")
+
+    assert not found("nosuch").is_well
+    assert "There is no profile 'nosuch'" in found("nosuch").sentence
+    assert found("austin").is_well
+
+
+# Regression: an empty WAREHOUSE_TIME_ZONE or WAREHOUSE_THREADS was refused.
+def test_an_empty_variable_counts_as_unset() -> None:
+    names = ("HOME", "DATABASE_URL", "SOURCE_URL", "TIME_ZONE", "THREADS", "PORT", "PROFILE")
+    assert Settings.from_env({f"WAREHOUSE_{name}": "" for name in names}) == Settings.from_env({})
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """What dbt is told of the connection, and when the project is parsed."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from warehouse_assets.settings import Settings
+from warehouse_assets.settings import DBT_PROJECT_DIR, Settings
 from warehouse_assets.transform import project
 
 SETTINGS = Settings(home=Path("/nowhere"))
@@ -80,3 +83,17 @@ def test_a_parse_that_was_killed_is_not_taken_for_a_finished_one(parser: Parser,
         project.ensure_manifest(settings, url)
     parser.is_killed = False
     assert json.loads(project.ensure_manifest(settings).read_text()) == {"nodes": {}}
+
+
+# Regression: dbt warned at every build of a configured folder that was not there.
+def test_every_folder_that_is_configured_has_models() -> None:
+    project = yaml.safe_load((DBT_PROJECT_DIR / "dbt_project.yml").read_text())
+
+    def folders(config: dict[str, Any], path: Path) -> Iterator[Path]:
+        for name, below in config.items():
+            if not name.startswith("+"):
+                yield path / name
+                yield from folders(below, path / name)
+
+    configured = list(folders(project["models"]["warehouse"], DBT_PROJECT_DIR / "models"))
+    assert [folder.name for folder in configured if not any(folder.rglob("*.sql"))] == []

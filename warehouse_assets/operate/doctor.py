@@ -1,10 +1,11 @@
 """Examining an installation: each finding is one sentence, with the remedy where something is wrong."""
 
-import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
 
@@ -60,13 +61,28 @@ def _lock() -> str:
 
 
 def _home(settings: Settings) -> str:
-    parent = settings.home if settings.home.exists() else settings.home.parent
-    if not os.access(parent, os.W_OK):
-        raise UserError(f"{settings.home} cannot be written; point WAREHOUSE_HOME at a folder you own.")
-    free = shutil.disk_usage(parent).free
+    if needs_embedded(settings):
+        embedded_server(settings)  # refuses what PostgreSQL cannot be told
+    try:
+        folder = next(path for path in (settings.home, *settings.home.parents) if path.exists())
+        if not folder.is_dir():
+            raise UserError(f"{folder} is not a directory; point WAREHOUSE_HOME at a folder you own.")
+        with tempfile.TemporaryFile(dir=folder):
+            free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise UserError(
+            f"{settings.home} cannot be written ({error.strerror}); point WAREHOUSE_HOME at a folder you own."
+        ) from error
     if free < _MINIMUM_FREE_BYTES:
         raise UserError(f"{settings.home} has {free / 2**30:.1f} GiB free; the demo company needs 5 GiB: make room.")
     return f"{settings.home} ({free / 2**30:.0f} GiB free)"
+
+
+def _profile(name: str) -> str:
+    from warehouse_assets.source.profiles.manifest import read_manifest
+    from warehouse_assets.source.profiles.profile import profile_directory
+
+    return f"{name} ({read_manifest(profile_directory(name)).directory})"
 
 
 def _server(settings: Settings) -> str:
@@ -100,10 +116,15 @@ def _manifest(settings: Settings) -> str:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Examine Python, packages, home, server, databases, migrations and the dbt project, one after another."""
+    """Examine Python, packages, home, profile, server, databases, migrations and the dbt project, one after another."""
     yield _examined("python", _python)
     yield _examined("packages", _lock)
-    yield _examined("home", lambda: _home(settings))
+    home = _examined("home", lambda: _home(settings))
+    yield home
+    if not home.is_well:
+        return  # nothing else can be examined without it
+    if settings.profile is not None:
+        yield _examined("profile", partial(_profile, settings.profile))
     server = _examined("embedded server", lambda: _server(settings))
     yield server
     if server.is_well:

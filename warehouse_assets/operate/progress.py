@@ -29,7 +29,7 @@ def progress(console: Console, title: str) -> Iterator[OnProgress]:
     else:
         with Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # names of files hold brackets
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),

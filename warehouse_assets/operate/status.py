@@ -1,15 +1,26 @@
 """What the warehouse holds, read from its own control tables and Dagster's: `warehouse status` and the summary."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from rich.console import Console
 from rich.table import Table
 
-from warehouse_assets.database.connections import Databases, connect
+from warehouse_assets.database.connections import connect, needs_embedded, resolve
+from warehouse_assets.database.migrate import current
+from warehouse_assets.database.place import data_link, explain
+from warehouse_assets.settings import Settings
+from warehouse_assets.transform.project import load_manifest, manifest_path
+
+_REASON_LETTERS = 120
+_COUNTED_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -25,12 +36,13 @@ class TableStatus:
 
 @dataclass(frozen=True)
 class CheckStatus:
-    """The last result of one asset check."""
+    """The last result of one asset check; ``reason`` is one short clause, empty where the check gives none."""
 
     check: str
     passed: bool
     severity: str
     at: datetime
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,15 @@ _TABLES = """
                     where i.inhparent = c.oid
                 ),
                 0
-            ) + greatest(c.reltuples, 0) as estimated_rows
+            ) + greatest(c.reltuples, 0) as estimated_rows,
+            least(
+                case when c.relkind = 'r' then c.reltuples end,
+                (
+                    select min(p.reltuples)
+                    from pg_inherits i join pg_class p on p.oid = i.inhrelid
+                    where i.inhparent = c.oid
+                )
+            ) < 0 as is_never_analysed
         from pg_class c
         join pg_namespace n on n.oid = c.relnamespace
         where n.nspname in ('raw', 'quarantine', 'intermediate', 'features', 'marts', 'ml')
@@ -99,7 +119,7 @@ _TABLES = """
             case when r.schema_name = 'raw' then t.rows_raw end,
             case when r.schema_name = 'quarantine' then t.rows_quarantined end,
             b.rows,
-            r.estimated_rows
+            case when r.bytes > %s and not r.is_never_analysed then r.estimated_rows end
         )::bigint,
         r.bytes::bigint,
         coalesce(t.changed_at, t.extracted_at, b.built_at),
@@ -139,8 +159,17 @@ _RUN_FAILURES = """
 
 
 def read_tables(connection: psycopg.Connection) -> list[TableStatus]:
-    """Every table of the warehouse; rows are exact where a build or batch counted them, else estimates."""
-    return [TableStatus(*row) for row in connection.execute(_TABLES)]
+    """Every table of the warehouse; rows are PostgreSQL's estimate where a large table has no count of its own."""
+    return [
+        TableStatus(name, _count(connection, name) if rows is None else rows, *others)
+        for name, rows, *others in connection.execute(_TABLES, [_COUNTED_BYTES]).fetchall()
+    ]
+
+
+def _count(connection: psycopg.Connection, table: str) -> int:
+    query = sql.SQL("select count(*) from {}").format(sql.Identifier(*table.split(".", 1)))
+    ((rows,),) = connection.execute(query).fetchall()
+    return int(rows)
 
 
 def read_models(connection: psycopg.Connection) -> list[ModelStatus]:
@@ -148,33 +177,79 @@ def read_models(connection: psycopg.Connection) -> list[ModelStatus]:
     return [ModelStatus(*row) for row in connection.execute(_MODELS)]
 
 
-def read_checks(dagster_url: str) -> list[CheckStatus]:
-    """The last result of every asset check that ever ran."""
+def read_checks(dagster_url: str, manifest: Path | None = None) -> list[CheckStatus]:
+    """The last result of every asset check, without those of dbt tests and sources that are not in ``manifest``."""
     with connect(dagster_url, application_name="warehouse status") as connection:
         exists = connection.execute("select to_regclass('asset_check_executions')").fetchone()
         if exists is None or exists[0] is None:
             return []
         rows = connection.execute(_CHECKS).fetchall()
+    is_known = _known_checks(manifest)
     checks = []
     for asset_key, check_name, evaluation, at in rows:
         event = json.loads(evaluation)["dagster_event"]["event_specific_data"] if evaluation else {}
+        path = json.loads(asset_key)
+        if not is_known(path, check_name, "unique_id" in (event.get("metadata") or {})):
+            continue
         checks.append(
             CheckStatus(
-                check=f"{'/'.join(json.loads(asset_key))}: {check_name}",
+                check=f"{'/'.join(path)}: {check_name}",
                 passed=bool(event.get("passed", event.get("success", False))),
                 severity=str((event.get("severity") or {}).get("__enum__", "")).rpartition(".")[2],
                 at=at,
+                reason=_reason(event),
             )
         )
     return checks
 
 
-def read_status(databases: Databases) -> WarehouseStatus:
-    """Read the status of tables, checks and models."""
+def _known_checks(manifest: Path | None) -> Callable[[list[str], str, bool], bool]:
+    """Whether the project still has a check, by asset key, name and whether dbt ran it."""
+    if manifest is None or not manifest.exists():
+        return lambda path, name, is_dbt: True
+    project = load_manifest(manifest)
+    tests = {node["name"] for node in project["nodes"].values() if node["resource_type"] == "test"}
+    sources = {source["name"] for source in project["sources"].values()}
+
+    def is_known(path: list[str], name: str, is_dbt: bool) -> bool:
+        return name in tests if is_dbt else path[0] != "raw" or path[-1] in sources
+
+    return is_known
+
+
+def _reason(event: Mapping[str, Any]) -> str:
+    """What a check said of its result, else how many rows broke it."""
+    rows = (event.get("metadata") or {}).get("dagster_dbt/failed_row_count", {}).get("value")
+    said = event.get("description") or (f"{rows:,} failing row{'s' * (rows != 1)}" if rows else "")
+    return shorten(said, _REASON_LETTERS, placeholder=" …")
+
+
+def _is_new(home: Path) -> bool:
+    """Whether no embedded server was made in this home."""
+    try:
+        data_link(home).lstat()
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise explain(error, home) from error
+    return False
+
+
+def read_status(settings: Settings) -> WarehouseStatus:
+    """Read the status of tables, checks and models; it is empty before the first run, and no server is made for it.
+
+    Raises:
+        UserError: a database or the home cannot be used.
+    """
+    if needs_embedded(settings) and _is_new(settings.home):
+        return WarehouseStatus()
+    databases = resolve(settings)
     with connect(databases.warehouse, application_name="warehouse status") as connection:
+        if current(connection) is None:
+            return WarehouseStatus()
         tables, models = read_tables(connection), read_models(connection)
         failures = [RunFailure(*row) for row in connection.execute(_RUN_FAILURES)]
-    return WarehouseStatus(tables, read_checks(databases.dagster), models, failures)
+    return WarehouseStatus(tables, read_checks(databases.dagster, manifest_path(settings)), models, failures)
 
 
 def _age(moment: datetime | None) -> str:
@@ -188,13 +263,17 @@ def _age(moment: datetime | None) -> str:
 
 def print_status(console: Console, status: WarehouseStatus) -> None:
     """Print the status as three tables, then the failed runs of the last seven days."""
+    if status == WarehouseStatus():
+        console.print("Nothing here yet; begin with `warehouse run`.", highlight=False)
+        return
     tables = Table(title="Tables", title_justify="left")
     tables.add_column("table")
     for heading in ("rows", "MiB", "age", "batch"):
         tables.add_column(heading, justify="right")
     for table in status.tables:
         batch = "" if table.batch_id is None else str(table.batch_id)
-        tables.add_row(table.table, f"{table.rows:,}", f"{table.bytes / 2**20:,.1f}", _age(table.updated_at), batch)
+        age = "unknown" if table.rows and table.updated_at is None else _age(table.updated_at)
+        tables.add_row(table.table, f"{table.rows:,}", f"{table.bytes / 2**20:,.1f}", age, batch)
     console.print(tables)
 
     checks = Table(title="Checks", title_justify="left")
@@ -203,7 +282,8 @@ def print_status(console: Console, status: WarehouseStatus) -> None:
     checks.add_column("age", justify="right")
     for check in sorted(status.checks, key=lambda each: (each.passed, each.check)):
         result = "passed" if check.passed else ("warned" if check.severity == "WARN" else "FAILED")
-        checks.add_row(result, check.check, _age(check.at))
+        reason = f": {check.reason}" if check.reason and not check.passed else ""
+        checks.add_row(result, f"{check.check}{reason}", _age(check.at))
     console.print(checks)
 
     models = Table(title="Models", title_justify="left")

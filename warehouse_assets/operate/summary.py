@@ -1,11 +1,15 @@
 """What a run prints at its end. Every figure is read from the warehouse or the run; nothing is computed here."""
 
+import json
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
 
 from warehouse_assets.database.connections import Databases, connect
 from warehouse_assets.operate.launch import RunOutcome
-from warehouse_assets.operate.status import read_models, read_tables
+from warehouse_assets.operate.profile_choice import DEFAULT_PROFILE, stored_profile
+from warehouse_assets.operate.status import read_checks, read_models, read_tables
 
 _SHOWN_CHECKS = 12
 
@@ -24,6 +28,41 @@ _CHURN = """
     from ml.churn_prediction
     where as_of = (select max(as_of) from ml.churn_prediction)
 """
+_MADE = """
+    select distinct asset_key from event_logs where run_id = %s and dagster_event_type = 'ASSET_MATERIALIZATION'
+"""
+
+
+def churn_line(customers: int, mean: Any, at_risk: int, *, is_made: bool) -> str:
+    """What there is of churn predictions; ``is_made`` tells whether this run made them or found nothing to change."""
+    if customers:
+        earlier = "" if is_made else ", by an earlier run"
+        return f"Churn: {customers:,} customers scored, mean probability {mean}, {at_risk:,} at high risk{earlier}"
+    return "Churn: no predictions (the asset ml/churn_model says why)" if is_made else "Churn: not reached in this run"
+
+
+def forecast_lines(forecasts: list[tuple[Any, ...]], *, is_made: bool) -> list[str]:
+    """What there is of forecasts, a line for each metric and grain; ``is_made`` as for :func:`churn_line`."""
+    if not forecasts:
+        return [f"Forecast: {'no series to forecast' if is_made else 'not reached in this run'}"]
+    earlier = "" if is_made else ", by an earlier run"
+    return [
+        f"Forecast {metric} by {grain}: {series} series, {points:,} points to {until}{earlier}"
+        for metric, grain, series, points, until in forecasts
+    ]
+
+
+def next_step(is_success: bool, is_simulated: bool) -> str:
+    """What to do after a run, by what the warehouse is filled from."""
+    if not is_success:
+        return "Next: mend what is named above and run again; what was finished is kept."
+    again = (
+        "`warehouse simulate --days 1` and `warehouse run` for the next day"
+        if is_simulated
+        else "`warehouse run` again when your source has new data"
+    )
+    look = '`warehouse sql "select * from marts.customer_current limit 5"`'
+    return f"Next: `warehouse ui` shows the graph on http://127.0.0.1:3000 · {look} · {again}"
 
 
 def print_summary(console: Console, databases: Databases, outcome: RunOutcome, seconds: float) -> None:
@@ -31,7 +70,11 @@ def print_summary(console: Console, databases: Databases, outcome: RunOutcome, s
     with connect(databases.warehouse, application_name="warehouse run") as connection:
         tables, models = read_tables(connection), read_models(connection)
         forecasts = connection.execute(_FORECASTS).fetchall()
-        churn = connection.execute(_CHURN).fetchone()
+        (churn,) = connection.execute(_CHURN).fetchall()
+        profile = stored_profile(connection)
+    with connect(databases.dagster, application_name="warehouse run") as connection:
+        made = {"/".join(json.loads(key)) for (key,) in connection.execute(_MADE, [outcome.run_id])}
+    reasons = {check.check: check.reason for check in read_checks(databases.dagster)}
 
     rows = Table(title="Rows per warehouse", title_justify="left")
     rows.add_column("table")
@@ -52,17 +95,9 @@ def print_summary(console: Console, databases: Databases, outcome: RunOutcome, s
     for model in models:
         scores = ", ".join(f"{name} {value:.3f}" for name, value in model.metrics.items() if isinstance(value, float))
         console.print(f"Model {model.model} version {model.version}: {scores}", highlight=False)
-    if churn and churn[0]:
-        console.print(
-            f"Churn: {churn[0]:,} customers scored, mean probability {churn[1]}, {churn[2]:,} at high risk",
-            highlight=False,
-        )
-    else:
-        console.print("Churn: no predictions (the asset ml/churn_model says why)", highlight=False)
-    for metric, grain, series, points, until in forecasts:
-        console.print(f"Forecast {metric} by {grain}: {series} series, {points:,} points to {until}", highlight=False)
-    if not forecasts:
-        console.print("Forecast: no series to forecast", highlight=False)
+    console.print(churn_line(*churn, is_made="ml/churn_prediction" in made), highlight=False)
+    for line in forecast_lines(forecasts, is_made="ml/forecast" in made):
+        console.print(line, highlight=False)
 
     console.print(
         f"Checks: {outcome.checks_passed} passed, {len(outcome.checks_warned)} warned, "
@@ -70,19 +105,14 @@ def print_summary(console: Console, databases: Databases, outcome: RunOutcome, s
         highlight=False,
     )
     for name in [*outcome.checks_failed, *outcome.checks_warned][:_SHOWN_CHECKS]:
-        console.print(f"  {'FAILED' if name in outcome.checks_failed else 'warned'}  {name}", highlight=False)
+        result = "FAILED" if name in outcome.checks_failed else "warned"
+        reason = f": {reasons[name]}" if reasons.get(name) else ""
+        console.print(f"  {result}  {name}{reason}", highlight=False)
     for failure in outcome.failures:
         console.print(f"FAILED  {failure}", highlight=False)
     console.print(
         f"Run {outcome.run_id} {'succeeded' if outcome.is_success else 'failed'} after {seconds:.1f} s",
         highlight=False,
     )
-    if outcome.is_success:
-        console.print(
-            "Next: `make ui` shows the graph on http://127.0.0.1:3000 · "
-            '`warehouse sql "select * from marts.customer_current limit 5"` · '
-            "`warehouse simulate --days 1` and `warehouse run` for the next day",
-            highlight=False,
-        )
-    else:
-        console.print("Next: mend what is named above and run again; what was finished is kept.", highlight=False)
+    is_simulated = databases.planted is not None and profile is not None and profile[0] == DEFAULT_PROFILE
+    console.print(next_step(outcome.is_success, is_simulated), highlight=False)

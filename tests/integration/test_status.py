@@ -1,0 +1,96 @@
+"""What `warehouse status` reads: nothing of a new home, exact rows of small tables, checks the project still has."""
+
+import json
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from warehouse_assets.cli import console
+from warehouse_assets.operate.status import WarehouseStatus, print_status, read_checks, read_status, read_tables
+from warehouse_assets.settings import Settings
+
+
+# Regression: a traceback, after a server had been made for it.
+def test_a_new_home_holds_nothing_and_none_is_made(tmp_path: Path) -> None:
+    status = read_status(Settings(home=tmp_path / "home"))
+    assert status == WarehouseStatus()
+    assert not (tmp_path / "home").exists()
+    with console.capture() as captured:
+        print_status(console, status)
+    assert captured.get() == "Nothing here yet; begin with `warehouse run`.\n"
+
+
+# Regression: a traceback.
+def test_a_database_without_the_warehouses_tables_holds_nothing(settings: Settings, operational_url: str) -> None:
+    own = Settings(settings.home, operational_url, operational_url, operational_url)
+    assert read_status(own) == WarehouseStatus()
+
+
+# Regression: a table that PostgreSQL never analysed showed no rows.
+def test_a_small_table_shows_the_rows_it_has(warehouse_url: str) -> None:
+    with psycopg.connect(warehouse_url) as connection:
+        connection.execute("create table ml.unheard as select generate_series(1, 7) as i")
+        rows = {table.table: table.rows for table in read_tables(connection)}
+    assert rows["ml.unheard"] == 7
+    assert rows["ml.model_version"] == 0
+
+
+@pytest.fixture(name="dagster_url")
+def dagster_url_fixture(operational_url: str) -> str:
+    """A database with the columns of Dagster's table of check results that are read."""
+    with psycopg.connect(operational_url) as connection:
+        connection.execute(
+            "create table asset_check_executions (id serial, asset_key text, check_name text, execution_status text, "
+            "evaluation_event text, create_timestamp timestamp default now())"
+        )
+    return operational_url
+
+
+def store(url: str, path: list[str], name: str, **event: object) -> None:
+    stored = {"dagster_event": {"event_specific_data": {"success": False, "metadata": {}, **event}}}
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "insert into asset_check_executions (asset_key, check_name, execution_status, evaluation_event) "
+            "values (%s, %s, 'FAILED', %s)",
+            [json.dumps(path), name, json.dumps(stored)],
+        )
+
+
+# Regression: the last failure of a test that was taken out of the project was shown for ever.
+def test_checks_that_the_project_has_no_more_are_not_shown(dagster_url: str, tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(
+        json.dumps({
+            "nodes": {"test.w.kept.1": {"name": "kept", "resource_type": "test"}},
+            "sources": {"source.w.fleet.loads": {"name": "loads"}},
+        })
+    )  # fmt: skip
+    of_dbt = {"unique_id": {"text": "test.w.any"}}
+    store(dagster_url, ["marts", "route_run"], "kept", metadata=of_dbt)
+    store(dagster_url, ["marts", "route_run"], "removed", metadata=of_dbt)
+    store(dagster_url, ["features", "daily_series"], "daily_series_sound")
+    store(dagster_url, ["raw", "loads"], "matches_source")
+    store(dagster_url, ["raw", "removed"], "matches_source")
+    present = ["features/daily_series: daily_series_sound", "marts/route_run: kept", "raw/loads: matches_source"]
+    assert [check.check for check in read_checks(dagster_url, manifest)] == present
+    assert len(read_checks(dagster_url, tmp_path / "none.json")) == 5, "without a manifest nothing is known to be gone"
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        ({"description": "column 'tons' is missing"}, "column 'tons' is missing"),
+        ({"metadata": {"dagster_dbt/failed_row_count": {"value": 1}}}, "1 failing row"),
+        ({"metadata": {"dagster_dbt/failed_row_count": {"value": 1200}}}, "1,200 failing rows"),
+        ({"metadata": {"dagster_dbt/failed_row_count": {"value": None}}}, ""),
+        ({"description": "word " * 100}, " ".join(["word"] * 23) + " …"),
+    ],
+)
+def test_a_check_gives_its_reason_in_one_clause(dagster_url: str, event: dict[str, object], reason: str) -> None:
+    store(dagster_url, ["raw", "loads"], "matches_source", **event)
+    (check,) = read_checks(dagster_url)
+    assert check.reason == reason
+    with console.capture() as captured:
+        print_status(console, WarehouseStatus(checks=[check]))
+    assert reason.partition(" ")[0] in captured.get()

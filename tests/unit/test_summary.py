@@ -1,0 +1,38 @@
+"""What the summary of a run claims: only what this run or an earlier one did, and advice that fits the source."""
+
+import pytest
+
+from warehouse_assets.operate.summary import churn_line, forecast_lines, next_step
+
+FORECASTS = [("tons", "day", 15, 450, "2026-12-20")]
+
+
+# Regression: a run that failed before the models said that they had found nothing to predict.
+@pytest.mark.parametrize(
+    ("customers", "is_made", "line"),
+    [
+        (60, True, "Churn: 60 customers scored, mean probability 0.1, 5 at high risk"),
+        (60, False, "Churn: 60 customers scored, mean probability 0.1, 5 at high risk, by an earlier run"),
+        (0, True, "Churn: no predictions (the asset ml/churn_model says why)"),
+        (0, False, "Churn: not reached in this run"),
+    ],
+)
+def test_churn_is_told_as_this_runs_an_earlier_runs_or_not_reached(customers: int, is_made: bool, line: str) -> None:
+    assert churn_line(customers, 0.1, 5, is_made=is_made) == line
+
+
+def test_forecasts_are_told_as_this_runs_an_earlier_runs_or_not_reached() -> None:
+    line = "Forecast tons by day: 15 series, 450 points to 2026-12-20"
+    assert forecast_lines(FORECASTS, is_made=True) == [line]
+    assert forecast_lines(FORECASTS, is_made=False) == [f"{line}, by an earlier run"]
+    assert forecast_lines([], is_made=True) == ["Forecast: no series to forecast"]
+    assert forecast_lines([], is_made=False) == ["Forecast: not reached in this run"]
+
+
+# Regression: who had brought data of their own was told to simulate, which is then refused.
+def test_the_next_step_fits_the_source() -> None:
+    assert "warehouse simulate" in next_step(is_success=True, is_simulated=True)
+    own = next_step(is_success=True, is_simulated=False)
+    assert "simulate" not in own
+    assert "`warehouse run` again when your source has new data" in own
+    assert next_step(is_success=False, is_simulated=True).startswith("Next: mend what is named above")
