@@ -134,7 +134,11 @@ def close_dead_runs(instance: "DagsterInstance", warehouse_url: str) -> list[str
 
 
 def prepare_instance(settings: Settings) -> None:
-    """Load Dagster and make its storage, which needs no definitions: dbt may still be reading its project."""
+    """Load Dagster and make its storage, which needs no definitions: dbt may still be reading its project.
+
+    Raises:
+        UserError: Dagster's database or the home cannot be used.
+    """
     os.environ.update(process_environment(settings))
     gc.disable()  # there is nothing to collect among what is imported
     import dagster_dbt  # noqa: F401  half of the seconds that the definitions take to load

@@ -11,6 +11,7 @@ from rich.console import Console
 from warehouse_assets.database.connections import Databases, connect, resolve
 from warehouse_assets.database.migrate import migrate
 from warehouse_assets.errors import UserError
+from warehouse_assets.operate.home import check_storage
 from warehouse_assets.operate.launch import RunOutcome, launch_job, prepare_instance
 from warehouse_assets.operate.profile_choice import DEFAULT_PROFILE, remember_profile, stored_profile
 from warehouse_assets.operate.progress import progress
@@ -76,6 +77,7 @@ def run_warehouse(settings: Settings, request: RunRequest, console: Console) -> 
     started = time.monotonic()
     with progress(console, "Starting the databases"):
         databases = resolve(settings)
+        check_storage(settings)
         # dbt reads its project (5 s, a process of its own) while the company is simulated.
         parsing = ThreadPoolExecutor(1).submit(ensure_manifest, settings, databases.warehouse)
         migrate(databases.warehouse)

@@ -6,8 +6,9 @@ from typing import Any
 
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
+from sqlalchemy.engine import URL
 
-from warehouse_assets.database.connections import resolve
+from warehouse_assets.database.connections import resolve, url_parameters
 from warehouse_assets.settings import Settings
 
 
@@ -45,5 +46,10 @@ class WarehouseStorage(DagsterPostgresStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "WarehouseStorage":
-        """Open the storage; called by Dagster."""
-        return cls(resolve(Settings.from_env()).dagster, inst_data)
+        """Open the storage; called by Dagster.
+
+        SQLAlchemy reads fewer ways of writing a URL than libpq does, so it is given what libpq read.
+        """
+        parameters = url_parameters(resolve(Settings.from_env()).dagster)
+        url = URL.create("postgresql", query=parameters).render_as_string(hide_password=False)
+        return cls(url, inst_data)

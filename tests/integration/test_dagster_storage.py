@@ -1,0 +1,130 @@
+"""Dagster's own database: what a wrong ``DAGSTER_POSTGRES_URL`` ends in, and the ways of writing a right one."""
+
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from rich.console import Console
+
+from warehouse_assets.database.embedded import EmbeddedServer
+from warehouse_assets.errors import UserError
+from warehouse_assets.operate import ui
+from warehouse_assets.operate.launch import prepare_instance
+from warehouse_assets.operate.run import RunRequest, run_warehouse
+from warehouse_assets.operate.server import migrate_all
+from warehouse_assets.settings import Settings
+
+
+@pytest.fixture
+def stranger(server: EmbeddedServer) -> Iterator[str]:
+    """The name of a user who may connect and no more; the password is the name."""
+    name = f"stranger_{secrets.token_hex(4)}"
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute(sql.SQL("create role {} login password {}").format(sql.Identifier(name), sql.Literal(name)))
+        yield name
+        connection.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def settings(
+    stranger: str,  # made before the databases, so dropped after them
+    server: EmbeddedServer,
+    make_database: Callable[..., str],
+    make_home: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Settings:
+    """Three empty databases of the user's own; the environment is restored after the test."""
+    for name in ("WAREHOUSE_HOME", "DAGSTER_HOME", "DAGSTER_DISABLE_TELEMETRY"):
+        monkeypatch.setenv(name, "")
+    source, warehouse, dagster = (make_database(server) for _ in range(3))
+    monkeypatch.setenv("WAREHOUSE_SOURCE_URL", source)
+    monkeypatch.setenv("WAREHOUSE_DATABASE_URL", warehouse)
+    return Settings(make_home("storage"), warehouse_url=warehouse, source_url=source, dagster_url=dagster)
+
+
+@pytest.fixture
+def prepare(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """A function that makes Dagster's instance in the database of a URL."""
+
+    def prepare_at(url: str) -> None:
+        monkeypatch.setenv("DAGSTER_POSTGRES_URL", url)
+        prepare_instance(replace(settings, dagster_url=url))
+
+    return prepare_at
+
+
+def has_tables(url: str, name: str) -> bool:
+    with psycopg.connect(url) as connection:
+        return connection.execute("select to_regclass(%s) is not null", (name,)).fetchone() == (True,)
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        ({"password": "wrong-Secret-9"}, r"refuses user .* wrong or missing password; correct it in the URL"),
+        ({"dbname": "nowhere"}, r"There is no such user or database .*'nowhere'"),
+        ({"port": "1"}, r"No server answers for database .* at 127.0.0.1:1; start it, or correct the URL"),
+    ],
+)
+def test_a_database_out_of_reach_is_one_sentence(
+    settings: Settings, prepare: Callable[[str], None], parts: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence) as raised:
+        prepare(make_conninfo(settings.dagster_url or "", **parts))
+    assert "wrong-Secret-9" not in str(raised.value)
+
+
+def test_each_command_refuses_what_is_no_url(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(*arguments: object, **options: object) -> None:
+        raise AssertionError("the UI was started")
+
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", "kaputt")
+    broken = replace(settings, dagster_url="kaputt")
+    sentence = r"The database URL 'kaputt' cannot be read .*write it as postgresql://"
+    with pytest.raises(UserError, match=sentence):
+        run_warehouse(broken, RunRequest(), Console(quiet=True))
+    assert not has_tables(settings.warehouse_url or "", "etl.alembic_version"), "the run had begun"
+    monkeypatch.setattr(ui.subprocess, "Popen", started)
+    with pytest.raises(UserError, match=sentence):
+        ui.serve_ui(broken, 0)
+    with pytest.raises(UserError, match=sentence):
+        migrate_all(broken)
+
+
+def test_missing_rights_are_told_with_the_grant_that_mends_them(
+    settings: Settings, prepare: Callable[[str], None], stranger: str
+) -> None:
+    url = make_conninfo(settings.dagster_url or "", user=stranger, password=stranger)
+
+    def grant_what_is_said(sentence: str) -> None:
+        with pytest.raises(UserError, match=sentence) as raised:
+            prepare(url)
+        said = re.search("run `(.*)` there", str(raised.value))
+        assert said is not None
+        with psycopg.connect(settings.dagster_url or "") as connection:
+            connection.execute(said[1])  # type: ignore[call-overload]  # what the product itself says
+
+    grant_what_is_said(rf"User '{stranger}' .* may not make Dagster's tables in schema 'public'.*grant usage, create")
+    prepare(url)
+    assert has_tables(settings.dagster_url or "", "event_logs")
+    with psycopg.connect(settings.dagster_url or "") as connection:
+        connection.execute(sql.SQL("reassign owned by {} to current_user").format(sql.Identifier(stranger)))
+    grant_what_is_said(rf"User '{stranger}' .* may not use Dagster's tables in schema 'public'.*grant ")
+    prepare(url)
+
+
+def test_a_url_may_be_written_in_every_way_of_libpq(settings: Settings, prepare: Callable[[str], None]) -> None:
+    url = settings.dagster_url or ""
+    for same in (
+        url.replace("postgresql://", "postgres://"),
+        url.replace("postgresql://", "postgresql+psycopg://"),
+        make_conninfo(**conninfo_to_dict(url)),
+    ):
+        prepare(same)
+    assert has_tables(url, "event_logs")
