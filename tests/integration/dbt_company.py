@@ -73,11 +73,11 @@ class DbtCompany:
             connection.execute("set session_replication_role = replica")
             connection.execute(text, values or None)  # type: ignore[arg-type]  # text of the test itself
 
-    def extract(self) -> None:
-        """Extract every table; deletes are looked for."""
+    def extract(self, *systems: str) -> None:
+        """Extract the tables of some systems, or all; deletes are looked for."""
         databases = Databases(self.operational, self.warehouse, self.warehouse, None)
         profile = open_profile("default", {}, self.operational)
-        for system in load_contract().systems:
+        for system in systems or load_contract().systems:
             extract_system(databases, self.settings, profile, system, options=Options(reconcile=True))
 
     def environment(self, **more: str) -> dict[str, str]:
@@ -148,6 +148,12 @@ class DbtCompany:
                     "except all select {side}, to_jsonb(b) from {other} as b)"
                 )
                 now, kept = sql.Identifier(schema, model), sql.Identifier("kept", model)
+                digest = sql.SQL("select count(*), sum(hashtextextended(a::text, 0)) from {} as a")
+                if (
+                    connection.execute(digest.format(now)).fetchone()
+                    == connection.execute(digest.format(kept)).fetchone()
+                ):
+                    continue  # alike, a second sooner than by comparing rows
                 compared = sql.SQL("select * from ({} union all {}) as difference order by row::text limit 4").format(
                     one_way.format(side=sql.Literal("now"), one=now, other=kept),
                     one_way.format(side=sql.Literal("kept"), one=kept, other=now),
@@ -296,21 +302,28 @@ class DbtCompany:
             )
 
 
+@contextmanager
+def simulated(server: EmbeddedServer, template: str, name: str, folder: Path, **overrides: Any) -> Iterator[DbtCompany]:
+    """A company with an empty warehouse, in databases called after ``name``, dropped at the end."""
+    names = (f"{name}_operational", f"{name}_warehouse")
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        for database, source in zip(names, ("template1", template), strict=True):
+            connection.execute(
+                sql.SQL("create database {} template {}").format(sql.Identifier(database), sql.Identifier(source))
+            )
+    made = DbtCompany(server.url(names[0]), server.url(names[1]), folder)
+    simulate_company(made.operational, None, "small", seed=3, as_of=AS_OF, overrides=overrides)
+    yield made
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        for database in names:
+            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(database)))
+
+
 @pytest.fixture(scope="session")
 def company(server: EmbeddedServer, _template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DbtCompany]:
     """60 customers over 100 days, extracted and built once a session; tests change it and build on."""
-    names = ("dbt_operational", "dbt_warehouse")
-    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-        for name, template in zip(names, ("template1", _template), strict=True):
-            connection.execute(
-                sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
-            )
-    made = DbtCompany(server.url(names[0]), server.url(names[1]), tmp_path_factory.mktemp("dbt"))
-    overrides = {"customers": 60, "days": 100, "depots": 2}
-    simulate_company(made.operational, None, "small", seed=3, as_of=AS_OF, overrides=overrides)
-    made.extract()
-    made.dbt("run")
-    yield made
-    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-        for name in names:
-            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    folder = tmp_path_factory.mktemp("dbt")
+    with simulated(server, _template, "dbt", folder, customers=60, days=100, depots=2) as made:
+        made.extract()
+        made.dbt("run")
+        yield made

@@ -85,7 +85,7 @@ TRUCKS = table(
     "trucks",
     {"truck_id": "text!", "make": "text", "updated_at": "timestamptz!"},
     ["truck_id"],
-    day=BusinessDate(through="stops", key="truck_id"),
+    day=BusinessDate(through=("stops",), key="truck_id"),
 )
 TIPS = table(
     "tips",

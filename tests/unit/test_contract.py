@@ -55,6 +55,11 @@ def test_required_columns_become_error_rules() -> None:
             "not contracted",
         ),
         (
+            "{primary_key: [a], business_date: {through: [t, gone], key: a}}",
+            "[{name: a, data_type: text}]",
+            "'gone', which is not contracted",
+        ),
+        (
             "{primary_key: [a], business_date: {through: t, key: a, taken: [b]}}",
             "[{name: a, data_type: text}]",
             "takes b",

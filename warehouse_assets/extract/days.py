@@ -65,12 +65,17 @@ def is_interval(table: Table) -> bool:
 def days_through(connection: psycopg.Connection, contract: Contract, table: Table, time_zone: str) -> set[date]:
     """The days of the rows of raw.<through> that hold the key of a changed row (pg_temp.extract_changed).
 
-    Empty where the table is not dated through another, or that other has not been made.
+    Empty where the table is not dated through others, or these have not been made.
     """
     spec = table.business_date
-    if spec is None or spec.through is None or spec.key is None:
+    if spec is None or spec.key is None:
         return set()
-    through = contract.table(spec.through)
+    return set[date]().union(
+        *(_days_holding(connection, contract.table(name), spec.key, time_zone) for name in spec.through)
+    )
+
+
+def _days_holding(connection: psycopg.Connection, through: Table, key: str, time_zone: str) -> set[date]:
     if through.business_date is None or through.business_date.column is None:
         return set()
     exists = connection.execute("select to_regclass(%s) is not null", (names.raw(through.name).as_string(),)).fetchone()
@@ -87,7 +92,7 @@ def days_through(connection: psycopg.Connection, contract: Contract, table: Tabl
         ).format(
             day=business_day(through, through.business_date.column, time_zone, "through"),
             through=names.raw(through.name),
-            key=sql.Identifier(spec.key),
+            key=sql.Identifier(key),
             first=FIRST_DAY,
             last=LAST_DAY,
         )

@@ -192,7 +192,7 @@ def _key(table: Table, alias: str, before: str | None = None) -> sql.Composed:
     ``before`` is the alias of the row it was; a change that leaves what facts take of it is not noted.
     """
     spec = table.business_date
-    if spec is None or spec.through is None:
+    if spec is None or not spec.through:
         return sql.Composed([sql.SQL("null::text")])
     key = sql.SQL("{}::text").format(sql.Identifier(alias, table.primary_key[0]))
     if before is None or not spec.taken:

@@ -70,14 +70,14 @@ class BusinessDate:
     """Which business days a row touches.
 
     ``column``: the day of that date or timestamp. ``start``/``end``: every day from start up to, but without, end
-    (a null end is open). ``through``/``key``: the days of the rows of table ``through`` that hold this row's key in
+    (a null end is open). ``through``/``key``: the days of the rows of tables ``through`` that hold this row's key in
     column ``key``; where ``taken`` names columns, only if one of them has changed: facts take nothing else.
     """
 
     column: str | None = None
     start: str | None = None
     end: str | None = None
-    through: str | None = None
+    through: tuple[str, ...] = ()
     key: str | None = None
     taken: tuple[str, ...] = ()
 
@@ -192,8 +192,9 @@ def _parse_business_date(path: Path, table: str, value: Any) -> BusinessDate | N
             return BusinessDate(column=value)
         case {"from": str(start), "to": str(end)}:
             return BusinessDate(start=start, end=end)
-        case {"through": str(through), "key": str(key)}:
-            return BusinessDate(through=through, key=key, taken=tuple(value.get("taken", ())))
+        case {"through": str() | list() as through, "key": str(key)}:
+            tables = (through,) if isinstance(through, str) else tuple(map(str, through))
+            return BusinessDate(through=tables, key=key, taken=tuple(value.get("taken", ())))
         case _:
             raise _fail(path, table, "has a business_date that is neither a column, {from, to} nor {through, key}")
 
@@ -257,7 +258,7 @@ def read_contract(models_dir: Path) -> Contract:
     for table in tables.values():
         targets = [column.references for column in table.columns if column.references]
         if table.business_date and table.business_date.through:
-            targets.append(table.business_date.through)
+            targets += table.business_date.through
             if unknown := set(table.business_date.taken) - set(table.column_names):
                 raise UserError(
                     f"{table.system} contract: business_date of {table.name} takes {', '.join(sorted(unknown))}, "

@@ -170,8 +170,10 @@
 {% endmacro %}
 
 
-{#- Post-hook of int_customer__account: the days, up to the data clock, since the first agreement, invoice or payment of
-    the customers whose row is not what it was. -#}
+{#- Post-hook of int_customer__account: the days, up to the data clock, since the first agreement, invoice, payment or
+    stop of the customers whose row is not what it was, and the days of those that lie ahead of the clock.
+
+    Nothing is read where no row changed; otherwise a scan of 2.5 million stops is 0.3 s. -#}
 {% macro register_account_days() %}
     {%- set days -%}
         with changed as (
@@ -183,8 +185,8 @@
                 and not exists (select from pg_temp.account_before where customer_id is null)
         ),
 
-        first_fact as (
-            select start_date as first_day from raw.service_agreements
+        fact as (
+            select start_date as business_date from raw.service_agreements
             where customer_id in (select customer_id from changed)
             union all
             select invoice_date from raw.invoices
@@ -192,13 +194,18 @@
             union all
             select payment_date from raw.payments
             where customer_id in (select customer_id from changed)
+            union all
+            select service_date from raw.route_stops
+            where customer_id in (select customer_id from changed)
         )
 
         select generate_series(
-            greatest(min(first_day), {{ data_clock() }} - 36525), {{ data_clock() }}, interval '1 day'
+            greatest(min(business_date), {{ data_clock() }} - 36525), {{ data_clock() }}, interval '1 day'
         )::date as business_date
-        from first_fact
-        having min(first_day) is not null
+        from fact
+        having min(business_date) is not null
+        union
+        select business_date from fact where business_date > {{ data_clock() }}
     {%- endset -%}
     {{ register_changed_days('intermediate.int_customer__account', days) }}
 {% endmacro %}
@@ -234,7 +241,8 @@
 
 {#- Pre-hook of int_customer__feature_day: the days whose features, or labels, a batch it has not seen has changed.
 
-    A fact counts for `reach` days after its own; a label is known 90 days after its day, and tells what happened in them. -#}
+    A fact counts for `reach` days after its own, the last day of a price also for the rise on the next; a label is known
+    90 days after its day, and tells what happened in them. -#}
 {% macro register_feature_days() %}
     {%- set reach = {
         'route_stops': [1, 180],
@@ -244,6 +252,7 @@
         'service_orders': [1, 180],
         'invoices': [1, 365],
         'payments': [1, 365],
+        'service_agreement_prices': [1, 366],
         'intermediate.int_financial__receivable_change': [1, 1],
         'intermediate.int_customer__agreement_period': [0, 367],
         'intermediate.int_customer__history': [1, 180],

@@ -339,8 +339,7 @@ visited as (
 comparable as (
     select
         spine.*,
-        spine.as_of - 180 >= greatest(spine.first_start_date, history.first_day) as has_180_days,
-        spine.as_of - greatest(spine.first_start_date, history.first_day) as history_days
+        spine.as_of - 180 >= greatest(spine.first_start_date, history.first_day) as has_180_days
     from spine
     cross join history
 )
@@ -354,7 +353,6 @@ select
     customers.customer_type,
     comparable.service_type,
     customers.payment_terms_days,
-    comparable.history_days,
     ((comparable.as_of - comparable.first_start_date) / 30.4375)::double precision as tenure_months,
     -- agreement
     comparable.mrr_usd,

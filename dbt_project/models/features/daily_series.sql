@@ -19,20 +19,11 @@ with clock as (
 ),
 
 loads as (
-    select * from {{ ref('stg_operations__loads') }} where {{ in_rebuilt_days('service_date') }}
-),
-
-route_runs as (
-    select route_run_id, depot_id from {{ ref('stg_operations__route_runs') }}
-    where service_date >= {{ first_rebuilt_day() }} - 7
+    select * from {{ ref('int_operational__load_hours') }} where {{ in_rebuilt_days('operating_date') }}
 ),
 
 routes as (
     select route_id, depot_id from {{ ref('stg_operations__routes') }}
-),
-
-vehicles as (
-    select vehicle_id, depot_id from {{ ref('stg_fleet__vehicles') }}
 ),
 
 route_stops as (
@@ -49,18 +40,12 @@ ledger_day as (
 
 load_day as (
     select
-        loads.service_date as ds,
-        loads.route_id,
-        coalesce(route_runs.depot_id, routes.depot_id, vehicles.depot_id) as depot_id,
-        sum(loads.weight_lb) / 2000 as y
+        operating_date as ds,
+        route_id,
+        nullif(depot_id, 'unassigned') as depot_id,
+        sum(tons) as y
     from loads
-    left join route_runs on route_runs.route_run_id = loads.route_run_id
-    left join routes on routes.route_id = loads.route_id
-    left join vehicles on vehicles.vehicle_id = loads.vehicle_id
-    group by
-        loads.service_date,
-        loads.route_id,
-        coalesce(route_runs.depot_id, routes.depot_id, vehicles.depot_id)
+    group by operating_date, route_id, depot_id
 ),
 
 lift_day as (

@@ -117,6 +117,9 @@ active as (
         agreements.term_months,
         agreements.is_auto_renew,
         agreements.service_agreement_id,
+        jsonb_object_agg(
+            agreements.service_agreement_id, jsonb_build_array(agreements.start_date, agreements.term_months)
+        ) over stretch as agreement_terms,
         -- a discount that is no ratio is flagged in raw, and counts as unknown here
         sum(valid_step.monthly_rate_usd * agreements.discount_ratio)
         filter (where agreements.discount_ratio between 0 and 1) over stretch as discounted_usd,
@@ -167,6 +170,7 @@ select
     main_agreement.start_date as main_start_date,
     main_agreement.term_months,
     main_agreement.is_auto_renew,
+    main_agreement.agreement_terms,
     (main_agreement.discounted_usd / nullif(main_agreement.rated_usd, 0))::numeric(6, 4) as discount_ratio
 from compared
 left join main_agreement

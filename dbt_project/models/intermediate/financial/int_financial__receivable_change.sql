@@ -14,13 +14,15 @@ with all_payments as (
     select * from {{ ref('stg_billing__payments') }}
 ),
 
+-- as below, only payments of the invoice's own customer count
 paid as (
     select
         invoice_id,
+        customer_id,
         sum(amount_usd) as amount_usd,
         max(payment_date) as last_payment_date
     from all_payments
-    group by invoice_id
+    group by invoice_id, customer_id
 ),
 
 -- invoices that nothing happens to any more from the first rebuilt day on are left alone
@@ -32,7 +34,7 @@ invoices as (
         greatest(coalesce(invoices.due_date, invoices.invoice_date + 30), invoices.invoice_date) as due_date,
         invoices.total_usd
     from {{ ref('stg_billing__invoices') }} as invoices
-    left join paid on paid.invoice_id = invoices.invoice_id
+    left join paid on paid.invoice_id = invoices.invoice_id and paid.customer_id = invoices.customer_id
     where
         {{ in_rebuilt_days('invoices.invoice_date') }}
         or {{ in_rebuilt_days('coalesce(invoices.due_date, invoices.invoice_date + 30) + 91') }}

@@ -1,4 +1,4 @@
--- One row per load, in the hour it was tipped, at the depot of the run it was collected on.
+-- One row per load, in the hour it was tipped, at the depot of its run of that day, else of its route, else of its truck.
 with loads as (
 
     select * from {{ ref('stg_operations__loads') }}
@@ -7,14 +7,27 @@ with loads as (
 
 runs as (
 
-    select route_run_id, service_date, depot_id from {{ ref('int_route__run_cost') }}
+    select route_run_id, service_date, depot_id from {{ ref('stg_operations__route_runs') }}
+
+),
+
+routes as (
+
+    select route_id, depot_id from {{ ref('stg_operations__routes') }}
+
+),
+
+vehicles as (
+
+    select vehicle_id, depot_id from {{ ref('stg_fleet__vehicles') }}
 
 )
 
 select
     loads.load_id,
     loads.service_date as operating_date,
-    coalesce(runs.depot_id, 'unassigned') as depot_id,
+    loads.route_id,
+    coalesce(runs.depot_id, routes.depot_id, vehicles.depot_id, 'unassigned') as depot_id,
     {{ hour_on_day('loads.service_date', 'loads.tipped_at') }} as hour_at,
     loads.waste_stream,
     loads.weight_lb * 0.0005 as tons,
@@ -24,3 +37,5 @@ select
     end::numeric(14, 4) as latency_minutes
 from loads
 left join runs on runs.route_run_id = loads.route_run_id and runs.service_date = loads.service_date
+left join routes on routes.route_id = loads.route_id
+left join vehicles on vehicles.vehicle_id = loads.vehicle_id
