@@ -341,11 +341,12 @@ def test_rows_that_break_rules_are_searched_whole_or_in_the_latest_days(
     load = company.extract("stops")["stops"]
     monkeypatch.setattr(checks, "MODEL_TABLES", {"stops"})
     company.change_warehouse("update raw.stops set status = 'lost' where stop_id in ('OLD', 'S3')")
+    company.change_warehouse("update raw.stops set weight_lb = 'NaN' where stop_id = 'S4'")
 
     def found() -> list[str]:
         with psycopg.connect(company.warehouse) as connection:
             return sorted(checks.broken_rows(connection, STOPS, load, TIME_ZONE))
 
-    assert found() == ["status_known (OLD)", "status_known (S3)"]
+    assert found() == ["status_known (OLD)", "status_known (S3)", "weight_lb_finite (S4)"]
     monkeypatch.setattr(checks, "SEARCHED_ROWS", 10)
-    assert found() == ["status_known (S3)"]
+    assert found() == ["status_known (S3)", "weight_lb_finite (S4)"]
