@@ -4,6 +4,7 @@ import contextlib
 import gc
 import logging
 import os
+import re
 import threading
 import time
 import uuid
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from warehouse_assets.database.connections import connect, resolve
 from warehouse_assets.database.run_lock import is_alive, run_lock
 from warehouse_assets.database.trouble import trouble
+from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.operate.home import process_environment
 from warehouse_assets.operate.progress import OnProgress
 from warehouse_assets.settings import Settings
@@ -35,6 +37,9 @@ _CAUSE_TAG, COMMAND = "cause", "warehouse run"
 _LOCK_WITHIN = 120.0
 
 
+_USER_ERRORS = (UserError.__name__, UnreachableError.__name__)
+
+
 @dataclass
 class RunOutcome:
     """What came of a run: ``failures`` holds one sentence for each failed step."""
@@ -51,7 +56,7 @@ def failure_sentence(event: "DagsterEvent") -> str:
     """One sentence for a failed step: the user's error where there is one, else the innermost cause."""
     error = event.step_failure_data.error
     while error is not None and error.cause is not None:
-        if (error.cls_name or "") == "UserError":
+        if error.cls_name in _USER_ERRORS:
             break
         error = error.cause
     if error is None:
@@ -61,9 +66,11 @@ def failure_sentence(event: "DagsterEvent") -> str:
         message = "a blocking check failed; what reads this was not run"
     elif error.cls_name == "DagsterDbtCliRuntimeError":
         _, _, said = message.partition("Errors parsed from dbt logs:")
-        message = " ".join((said or message).split())
+        message = " ".join(said.split()) or "dbt was ended before it was done; what it had committed stays, run again"
+    elif error.cls_name == "DagsterExecutionInterruptedError":
+        message = "it was interrupted; what was finished stays, run again to go on"
     else:
-        message = message.removeprefix(f"{error.cls_name}: ").removeprefix("warehouse_assets.errors.UserError: ")
+        message = re.sub(rf"^([\w.]+\.)?{re.escape(error.cls_name or '')}: ", "", message)
     return f"{event.step_key}: {message}"
 
 

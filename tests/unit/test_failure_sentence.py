@@ -1,0 +1,40 @@
+"""What is told of a failed step: one sentence without class names or commands."""
+
+import pytest
+from dagster import job, op
+from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster_dbt.errors import DagsterDbtCliRuntimeError
+
+from warehouse_assets.errors import UnreachableError, UserError
+from warehouse_assets.operate.launch import failure_sentence
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (UserError("Column a is missing; add it."), "fail: Column a is missing; add it."),
+        (UnreachableError("No server answers; start it."), "fail: No server answers; start it."),
+        (KeyError("a"), "fail: 'a'"),
+        (
+            DagsterDbtCliRuntimeError("The dbt CLI process with command\n\n`dbt build --select a b`\n\nfailed with -9"),
+            "fail: dbt was ended before it was done; what it had committed stays, run again",
+        ),
+        (
+            DagsterDbtCliRuntimeError("`dbt build`\n\nErrors parsed from dbt logs:\n\n3 of 8 FAIL 1 sums_agree"),
+            "fail: 3 of 8 FAIL 1 sums_agree",
+        ),
+        (DagsterExecutionInterruptedError(), "fail: it was interrupted; what was finished stays, run again to go on"),
+    ],
+)
+def test_a_failure_is_one_sentence(error: BaseException, sentence: str) -> None:
+    @op
+    def fail() -> None:
+        raise error
+
+    @job
+    def failing() -> None:
+        fail()
+
+    result = failing.execute_in_process(raise_on_error=False)
+    events = [event for event in result.all_events if event.is_step_failure]
+    assert [failure_sentence(event) for event in events] == [sentence]
