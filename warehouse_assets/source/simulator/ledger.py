@@ -104,7 +104,7 @@ def _monthly_dues(month: Month, rng: np.random.Generator, depots: int) -> list[t
 
 
 def set_budgets(month: Month) -> None:
-    """Bring the budgets: for the running year at the start, for the next year each December."""
+    """Bring the budgets: for what is left of the year at the start, for the next year each December."""
     in_december = month.start.month == 12
     if not month.is_first and not in_december:
         return
@@ -114,9 +114,9 @@ def set_budgets(month: Month) -> None:
     running = np.isnat(agreements["end_date"])
     depot = locations["depot_id"][agreements["service_location_id"][running] - 1]
     revenue = np.bincount(depot, agreements["_rate"][running], minlength=depots + 1)[1:] * 1.22
-    years = [month.start.year] if month.is_first else []
-    years += [month.start.year + 1] if in_december else []
-    months = np.concatenate([np.arange(f"{year}-01", f"{year + 1}-01", dtype="datetime64[M]") for year in years])
+    first = f"{month.start:%Y-%m}" if month.is_first else f"{month.start.year + 1}-01"
+    end = f"{month.start.year + (2 if in_december else 1)}-01"
+    months = np.arange(first, end, dtype="datetime64[M]")
     season = 1 + 0.03 * np.cos(2 * np.pi * ((months.astype(np.int64) % 12) - 6) / 12)
     shares = np.r_[_BUDGET_SHARES, 1.0]
     own = np.array([LABOR, FUEL, DISPOSAL, MAINTENANCE, CONTAINER, INSURANCE, LEASE, len(WORDS["expense_kind"])])
