@@ -34,9 +34,9 @@ from warehouse_assets.source.contract import load_contract
 from warehouse_assets.source.profiles import open_profile
 from warehouse_assets.source.simulator import advance, simulate_company
 from warehouse_assets.transform.invoke import dbt_build_args
-from warehouse_assets.transform.plan import models_of, plan_build
+from warehouse_assets.transform.plan import models_of, plan_build, versions_of_tests
 from warehouse_assets.transform.project import dbt_environment
-from warehouse_assets.transform.state import read_state
+from warehouse_assets.transform.state import noting_passed_tests, read_state
 
 FOLDERS = ["--project-dir", str(DBT_PROJECT_DIR), "--profiles-dir", str(DBT_PROJECT_DIR)]
 
@@ -95,7 +95,12 @@ def build(settings: Settings, databases: Databases) -> Build:
     plan = plan_build(
         manifest, models_of(manifest), state.changed_batches, state.models, state.existing, settings.time_zone
     )
-    wall = dbt(settings, databases, *dbt_build_args(list(plan.build), full_refresh=False))
+    versions = versions_of_tests(manifest)
+    with (
+        psycopg.connect(databases.warehouse) as connection,
+        noting_passed_tests(connection, {name: versions[name] for name in plan.build}),
+    ):
+        wall = dbt(settings, databases, *dbt_build_args(list(plan.build), full_refresh=False))
     results = json.loads((settings.home / "dbt" / "run_results.json").read_text())["results"]
     seconds = {result["unique_id"]: result["execution_time"] for result in results}
     by_model = {name.split(".")[-1]: spent for name, spent in seconds.items() if name.startswith("model.")}
