@@ -30,14 +30,14 @@ def build_schedules(
 ) -> Sequence[ScheduleDefinition]:
     """One schedule for each job with a cadence, running from the start, in the company's time zone.
 
-    A tick starts no run when the source has nothing new for its job and the job's models have seen all that is in raw.
+    A tick starts no run when the source has nothing new for its job and no dbt model of the job is to be built.
     """
     time_zone = Settings.from_env().time_zone
     return [_schedule(job, _CRON[job.name], time_zone, manifest) for job in jobs if job.name in _CRON]
 
 
 def waiting_models(settings: Settings, manifest: Mapping[str, Any], keys: Collection[AssetKey]) -> list[str]:
-    """The dbt models among ``keys`` that have not seen all that is in raw: another job has extracted it."""
+    """The dbt models among ``keys`` to build though nothing is new: another job extracted, or code or tests changed."""
     from warehouse_assets.database.connections import connect, resolve
     from warehouse_assets.transform.plan import models_of, plan_build
     from warehouse_assets.transform.state import read_state
