@@ -34,9 +34,9 @@ from warehouse_assets.source.contract import load_contract
 from warehouse_assets.source.profiles import open_profile
 from warehouse_assets.source.simulator import advance, simulate_company
 from warehouse_assets.transform.invoke import dbt_build_args
-from warehouse_assets.transform.plan import models_of, plan_build, versions_of_tests
+from warehouse_assets.transform.plan import data_tests, models_of, passes_of, plan_build, plan_tests
 from warehouse_assets.transform.project import dbt_environment
-from warehouse_assets.transform.state import noting_passed_tests, read_state
+from warehouse_assets.transform.state import noting_passes, read_state
 
 FOLDERS = ["--project-dir", str(DBT_PROJECT_DIR), "--profiles-dir", str(DBT_PROJECT_DIR)]
 
@@ -92,15 +92,13 @@ def build(settings: Settings, databases: Databases) -> Build:
     manifest = json.loads((settings.home / "dbt" / "manifest.json").read_text())
     with psycopg.connect(databases.warehouse) as connection:
         state = read_state(connection)
-    plan = plan_build(
-        manifest, models_of(manifest), state.changed_batches, state.models, state.existing, settings.time_zone
-    )
-    versions = versions_of_tests(manifest)
+    models = plan_build(manifest, models_of(manifest), state, settings.time_zone).build
+    tests = plan_tests(manifest, data_tests(manifest), models, state, settings.time_zone).run
     with (
         psycopg.connect(databases.warehouse) as connection,
-        noting_passed_tests(connection, {name: versions[name] for name in plan.build}),
+        noting_passes(connection, passes_of(manifest, tests, state)),
     ):
-        wall = dbt(settings, databases, *dbt_build_args(list(plan.build), full_refresh=False))
+        wall = dbt(settings, databases, *dbt_build_args(list(models), list(tests), full_refresh=False))
     results = json.loads((settings.home / "dbt" / "run_results.json").read_text())["results"]
     seconds = {result["unique_id"]: result["execution_time"] for result in results}
     by_model = {name.split(".")[-1]: spent for name, spent in seconds.items() if name.startswith("model.")}

@@ -1,23 +1,26 @@
-"""Which tests of models have passed, as the warehouse remembers it."""
+"""Which data tests have passed, as the warehouse remembers it."""
 
 import psycopg
 import pytest
 
-from warehouse_assets.transform.state import noting_passed_tests, read_state
+from warehouse_assets.transform.plan import PassedTest
+from warehouse_assets.transform.state import noting_passes, read_state
+
+RUNS, STOPS = PassedTest(7, {"route_runs": 3}), PassedTest(8, {"route_stops": 4, "routes": 2})
 
 
 def test_tests_count_as_passed_when_the_build_has_ended_well(warehouse_url: str) -> None:
     with psycopg.connect(warehouse_url) as connection:
-        with noting_passed_tests(connection, {"route_run": 7, "route_stop": 8}):
+        with noting_passes(connection, {"runs_unique": RUNS, "stops_unique": STOPS}):
             pass
-        assert read_state(connection).models.tests == {"route_run": 7, "route_stop": 8}
+        assert read_state(connection).passes == {"runs_unique": RUNS, "stops_unique": STOPS}
         connection.commit()
 
         def fail() -> None:
-            with noting_passed_tests(connection, {"route_run": 9}):
+            with noting_passes(connection, {"runs_unique": RUNS}):
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
             fail()
     with psycopg.connect(warehouse_url) as connection:
-        assert read_state(connection).models.tests == {"route_stop": 8}
+        assert read_state(connection).passes == {"stops_unique": STOPS}

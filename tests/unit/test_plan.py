@@ -1,4 +1,4 @@
-"""Which models a run builds: only what is new, changed, or fed by a batch it has not seen."""
+"""Which models a run builds and which tests it runs: only what is new, changed, or fed by a batch it has not seen."""
 
 import copy
 from dataclasses import replace
@@ -10,12 +10,13 @@ from dagster import AssetKey, Output
 from warehouse_assets.errors import UserError
 from warehouse_assets.transform.assets import Unchanged, require_named_sources
 from warehouse_assets.transform.plan import (
-    ModelState,
+    WarehouseState,
     code_version,
+    passes_of,
     plan_build,
+    plan_tests,
     sources_by_model,
     unnamed_sources,
-    versions_of_tests,
 )
 
 
@@ -40,8 +41,15 @@ MANIFEST: dict[str, Any] = {
             node("joined", "ephemeral", ["model.w.stg_loads"]),
             node("route_run", parents=["model.w.joined"], sources=["loads"]),
             node("summary", parents=["model.w.route_run", "source.w.ml.forecast"]),
-            node("sums_agree", parents=["model.w.route_run", "model.w.summary"], severity="ERROR")
-            | {"unique_id": "test.w.sums_agree", "resource_type": "test"},
+            *(
+                node(name, parents=[f"model.w.{parent}" for parent in parents], severity="ERROR")
+                | {"unique_id": f"test.w.{name}", "resource_type": "test"}
+                for name, parents in {
+                    "weights_known": ["stg_loads"],
+                    "runs_unique": ["route_run"],
+                    "sums_agree": ["route_run", "summary"],
+                }.items()
+            ),
         )
     },
     "sources": {
@@ -58,7 +66,11 @@ MANIFEST: dict[str, Any] = {
 }
 ZONE = "America/Chicago"
 NAMES = ["stg_loads", "route_run", "summary"]
-CURRENT = ModelState(
+TESTS = ["weights_known", "runs_unique", "sums_agree"]
+BATCHES = {"loads": 7, "holidays": 3, "ml.forecast": 8}
+NEW = WarehouseState(changed_batches=BATCHES, codes={}, seen={}, passes={}, existing=NAMES)
+CURRENT = replace(
+    NEW,
     codes={name: code_version(MANIFEST, f"model.w.{name}", ZONE) for name in NAMES},
     seen={
         ("route_run", "loads"): 7,
@@ -66,9 +78,8 @@ CURRENT = ModelState(
         ("summary", "holidays"): 3,
         ("summary", "ml.forecast"): 8,
     },
-    tests=versions_of_tests(MANIFEST),
+    passes=passes_of(MANIFEST, TESTS, NEW),
 )
-BATCHES = {"loads": 7, "holidays": 3, "ml.forecast": 8}
 
 
 def test_a_models_sources_are_its_own_list_or_all_above_it() -> None:
@@ -78,26 +89,66 @@ def test_a_models_sources_are_its_own_list_or_all_above_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("batches", "existing", "state", "built"),
+    ("state", "built"),
     [
-        # last batches                relations that exist   what was seen   what must be built
-        (BATCHES, NAMES, CURRENT, set()),
-        ({**BATCHES, "loads": 9}, NAMES, CURRENT, {"route_run", "summary"}),
-        ({**BATCHES, "ml.forecast": 9}, NAMES, CURRENT, {"summary"}),
-        ({**BATCHES, "holidays": 9}, NAMES, CURRENT, {"summary"}),
-        (BATCHES, ["route_run", "summary"], CURRENT, {"stg_loads"}),
-        (BATCHES, [], ModelState({}, {}, {}), {"stg_loads", "route_run", "summary"}),
-        (BATCHES, NAMES, replace(CURRENT, codes={**CURRENT.codes, "stg_loads": 1}), {"stg_loads"}),
-        (BATCHES, NAMES, replace(CURRENT, tests={}), {"route_run", "summary"}),
-        ({}, NAMES, CURRENT, set()),
+        # what the warehouse remembers                                             what must be built
+        (CURRENT, set()),
+        (replace(CURRENT, changed_batches={**BATCHES, "loads": 9}), {"route_run", "summary"}),
+        (replace(CURRENT, changed_batches={**BATCHES, "ml.forecast": 9}), {"summary"}),
+        (replace(CURRENT, changed_batches={**BATCHES, "holidays": 9}), {"summary"}),
+        (replace(CURRENT, existing=["route_run", "summary"]), {"stg_loads"}),
+        (replace(NEW, existing=[]), {"stg_loads", "route_run", "summary"}),
+        (replace(CURRENT, codes={**CURRENT.codes, "stg_loads": 1}), {"stg_loads"}),
+        (replace(CURRENT, passes={}), set()),
+        (replace(CURRENT, changed_batches={}), set()),
     ],
 )
-def test_only_what_moved_is_built(
-    batches: dict[str, int], existing: list[str], state: ModelState, built: set[str]
-) -> None:
-    plan = plan_build(MANIFEST, NAMES, batches, state, existing, ZONE)
+def test_only_what_moved_is_built(state: WarehouseState, built: set[str]) -> None:
+    plan = plan_build(MANIFEST, NAMES, state, ZONE)
     assert set(plan.build) == built
     assert set(plan.current) == set(NAMES) - built
+
+
+@pytest.mark.parametrize(
+    ("state", "build", "run", "waiting"),
+    [
+        # what the warehouse remembers                                this run builds         tests run          wait
+        (CURRENT, [], set(), set()),
+        (CURRENT, ["summary"], {"sums_agree"}, set()),  # asked for
+        (replace(CURRENT, passes={}), [], set(TESTS), set()),  # new, failed, or left out by a killed run
+        (replace(CURRENT, changed_batches={**BATCHES, "loads": 9}), ["route_run", "summary"], set(TESTS), set()),
+        # another job builds summary, or even route_run: what would be compared is not of one time
+        (
+            replace(CURRENT, changed_batches={**BATCHES, "loads": 9}),
+            ["route_run"],
+            {"weights_known", "runs_unique"},
+            {"sums_agree"},
+        ),
+        (
+            replace(CURRENT, changed_batches={**BATCHES, "loads": 9}),
+            [],
+            {"weights_known"},
+            {"runs_unique", "sums_agree"},
+        ),
+        # built by another job meanwhile, which did not have the test
+        (
+            replace(
+                CURRENT,
+                changed_batches={**BATCHES, "loads": 9},
+                seen={**CURRENT.seen, ("route_run", "loads"): 9, ("summary", "loads"): 9},
+            ),
+            [],
+            set(TESTS),
+            set(),
+        ),
+    ],
+)
+def test_only_tests_of_what_moved_are_run(
+    state: WarehouseState, build: list[str], run: set[str], waiting: set[str]
+) -> None:
+    tests = plan_tests(MANIFEST, TESTS, build, state, ZONE)
+    assert (set(tests.run), set(tests.waiting)) == (run, waiting)
+    assert set(tests.standing) == set(TESTS) - run - waiting
 
 
 def test_a_change_above_changes_the_code_of_all_below() -> None:
@@ -111,7 +162,7 @@ def test_a_change_above_changes_the_code_of_all_below() -> None:
 def test_a_test_that_changed_is_to_pass_again(key: str, value: dict[str, str]) -> None:
     changed = copy.deepcopy(MANIFEST)
     changed["nodes"]["test.w.sums_agree"][key] = value
-    assert set(plan_build(changed, NAMES, BATCHES, CURRENT, NAMES, ZONE).build) == {"route_run", "summary"}
+    assert plan_tests(changed, TESTS, [], CURRENT, ZONE).run == {"sums_agree": "it has not passed"}
 
 
 def test_a_stored_model_names_all_it_has_to_follow() -> None:
@@ -125,7 +176,7 @@ def test_a_stored_model_names_all_it_has_to_follow() -> None:
 
 
 def test_a_full_refresh_builds_everything() -> None:
-    plan = plan_build(MANIFEST, NAMES, BATCHES, CURRENT, NAMES, ZONE, rebuild_all=True)
+    plan = plan_build(MANIFEST, NAMES, CURRENT, ZONE, rebuild_all=True)
     assert set(plan.build) == set(NAMES)
 
 

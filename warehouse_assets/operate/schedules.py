@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dagster import (
+    AssetCheckKey,
     AssetKey,
     DefaultScheduleStatus,
     RunRequest,
@@ -36,18 +37,24 @@ def build_schedules(
     return [_schedule(job, _CRON[job.name], time_zone, manifest) for job in jobs if job.name in _CRON]
 
 
-def waiting_models(settings: Settings, manifest: Mapping[str, Any], keys: Collection[AssetKey]) -> list[str]:
-    """The dbt models among ``keys`` to build though nothing is new: another job extracted, or code or tests changed."""
+def waiting_work(
+    settings: Settings, manifest: Mapping[str, Any], assets: Collection[AssetKey], checks: Collection[AssetCheckKey]
+) -> list[str]:
+    """The dbt models and tests of a job to build and run though the source has nothing new.
+
+    Another job extracted, code changed, or a test has not passed.
+    """
     from warehouse_assets.database.connections import connect, resolve
-    from warehouse_assets.transform.plan import models_of, plan_build
+    from warehouse_assets.transform.plan import data_tests, models_of, plan_build, plan_tests
     from warehouse_assets.transform.state import read_state
 
-    models = models_of(manifest)
-    names = [key.path[-1] for key in keys if key.path[-1] in models]
+    models, tests = models_of(manifest), data_tests(manifest)
+    models_of_job = [key.path[-1] for key in assets if key.path[-1] in models]
+    tests_of_job = [key.name for key in checks if key.name in tests]
     with connect(resolve(settings).warehouse, application_name="warehouse schedule") as connection:
         state = read_state(connection)
-    plan = plan_build(manifest, names, state.changed_batches, state.models, state.existing, settings.time_zone)
-    return sorted(plan.build)
+    build = plan_build(manifest, models_of_job, state, settings.time_zone).build
+    return [*sorted(build), *sorted(plan_tests(manifest, tests_of_job, build, state, settings.time_zone).run)]
 
 
 def _schedule(
@@ -69,11 +76,12 @@ def _schedule(
         if moved is None:
             return SkipReason("The warehouse was never filled; begin with `warehouse run`.")
         assert context.repository_def is not None  # noqa: S101  a tick has its code location
-        keys = context.repository_def.get_job(job.name).asset_layer.selected_asset_keys
-        if own := [table for table in moved if AssetKey(["raw", table]) in keys]:
+        layer = context.repository_def.get_job(job.name).asset_layer
+        if own := [table for table in moved if AssetKey(["raw", table]) in layer.selected_asset_keys]:
             return RunRequest(tags={"cause": f"new in the source: {_listed(own)}"})
-        if waiting := waiting_models(settings, manifest, keys):
-            return RunRequest(tags={"cause": f"not built since: {_listed(waiting)}"})
+        checks = {key for definition in layer.data for key in definition.assets_def.check_keys}
+        if waiting := waiting_work(settings, manifest, layer.selected_asset_keys, checks):
+            return RunRequest(tags={"cause": f"not built or tested since: {_listed(waiting)}"})
         return SkipReason(f"The source has nothing new for the job {job.name}.")
 
     return tick

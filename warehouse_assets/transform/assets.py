@@ -1,6 +1,6 @@
 """The dbt models as two sets of assets: those built before the models of Python, and those that read predictions.
 
-One dbt invocation builds a set. Models whose inputs have not moved are not handed to dbt at all.
+One dbt invocation builds a set. Models whose inputs have not moved, and their tests, are not handed to dbt at all.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,8 +24,17 @@ from warehouse_assets.operate.options import RunOptions
 from warehouse_assets.source.contract import load_contract
 from warehouse_assets.transform.invoke import start_dbt_build
 from warehouse_assets.transform.lineage import UntraceableSqlError, column_sources
-from warehouse_assets.transform.plan import models_of, plan_build, unnamed_sources, versions_of_tests
-from warehouse_assets.transform.state import build_lock, noting_passed_tests, read_state
+from warehouse_assets.transform.plan import (
+    DueTests,
+    data_tests,
+    models_of,
+    passes_of,
+    plan_build,
+    plan_tests,
+    unnamed_sources,
+)
+from warehouse_assets.transform.standing_checks import standing_results
+from warehouse_assets.transform.state import build_lock, noting_passes, read_state
 from warehouse_assets.transform.translator import WarehouseDbtTranslator
 
 # Everything that reads a prediction, at any distance.
@@ -123,30 +132,38 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
     def run_dbt(context: AssetExecutionContext, warehouse: WarehouseResource, options: RunOptions) -> Iterator[Any]:
         require_named_sources(manifest)
         selected = {names_by_key[key]: key for key in context.selected_asset_keys}
+        known_tests = data_tests(manifest)
+        checks = {key.name: key for key in context.selected_asset_check_keys if key.name in known_tests}
         with warehouse.connect() as connection, build_lock(connection):
             state = read_state(connection)
             connection.commit()  # a build takes minutes: no transaction stays open beside it
-            plan = plan_build(
-                manifest,
-                selected,
-                state.changed_batches,
-                state.models,
-                state.existing,
-                warehouse.settings.time_zone,
-                rebuild_all=options.rebuilds,
-            )
-            for model, reason in sorted(plan.build.items()):
-                context.log.info(f"{model}: {reason}")
+            time_zone = warehouse.settings.time_zone
+            plan = plan_build(manifest, selected, state, time_zone, rebuild_all=options.rebuilds)
+            if selected:
+                tests = plan_tests(manifest, checks, plan.build, state, time_zone)
+            else:
+                tests = DueTests(run=dict.fromkeys(checks, "asked for"), standing=(), waiting=())
+            for name, reason in [*sorted(plan.build.items()), *sorted(tests.run.items())]:
+                context.log.info(f"{name}: {reason}")
+            for name in tests.waiting:
+                context.log.info(f"{name}: waits for a run that also builds what it compares with")
             unchanged = Unchanged(manifest, {model: selected[model] for model in plan.current})
-            if plan.build:
-                models, versions = sorted(plan.build), versions_of_tests(manifest)
-                with noting_passed_tests(connection, {name: versions[name] for name in models}):
+            if plan.build or tests.run:
+                with noting_passes(connection, passes_of(manifest, tests.run, state)):
                     invocation = start_dbt_build(
-                        manifest, models, translator, context, warehouse.settings, warehouse.databases, options
+                        manifest,
+                        sorted(plan.build),
+                        sorted(tests.run),
+                        translator,
+                        context,
+                        warehouse.settings,
+                        warehouse.databases,
+                        options,
                     )
                     for event in invocation.stream():
                         yield from unchanged.above(event)
                         yield with_column_lineage(event, manifest, translator, invocation.target_path)
             yield from unchanged.rest()
+            yield from standing_results(context.instance, [checks[name] for name in tests.standing])
 
     return run_dbt

@@ -18,26 +18,23 @@ from warehouse_assets.settings import DBT_PROJECT_DIR, Settings
 from warehouse_assets.transform.project import dbt_environment, ensure_manifest, target_dir
 
 
-def dbt_build_args(models: Sequence[str], full_refresh: bool) -> list[str]:
-    """The arguments of the one ``dbt build`` that builds and tests ``models``.
-
-    A test runs when all its parents are built or already there (``buildable``); unit tests belong to the test suite.
-    """
-    args = ["build", "--select", *models, "--indirect-selection", "buildable"]
-    args += ["--exclude-resource-type", "unit_test"]
+def dbt_build_args(models: Sequence[str], tests: Sequence[str], full_refresh: bool) -> list[str]:
+    """The arguments of the one ``dbt build`` that builds ``models`` and runs ``tests``, and no other test."""
+    args = ["build", "--select", *models, *tests, "--indirect-selection", "empty"]
     return [*args, "--full-refresh"] if full_refresh else args
 
 
 def start_dbt_build(
     manifest: Mapping[str, Any],
     models: Sequence[str],
+    tests: Sequence[str],
     translator: DagsterDbtTranslator,
     context: AssetExecutionContext,
     settings: Settings,
     databases: Databases,
     options: RunOptions,
 ) -> DbtCliInvocation:
-    """Start dbt on ``models`` and return the invocation, whose ``stream()`` gives Dagster events.
+    """Start dbt on ``models`` and ``tests`` and return the invocation, whose ``stream()`` gives Dagster events.
 
     ``DbtCliResource.cli`` is not used: it starts ``dbt --version`` and a second adapter first, 4 s a build.
     """
@@ -59,7 +56,7 @@ def start_dbt_build(
         "PYTHONUNBUFFERED": "1",
     }
     return DbtCliInvocation.run(
-        args=[str(Path(sys.executable).with_name("dbt")), *dbt_build_args(models, options.full_refresh)],
+        args=[str(Path(sys.executable).with_name("dbt")), *dbt_build_args(models, tests, options.full_refresh)],
         env=environment,
         manifest=manifest,
         dagster_dbt_translator=translator,

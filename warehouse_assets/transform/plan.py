@@ -1,7 +1,8 @@
-"""Which dbt models a run has to build. Pure: the manifest and the control tables' rows in, a plan out.
+"""Which dbt models a run has to build and which data tests to run. Pure: manifest and control tables in, plans out.
 
-A model is built when it never was, when its SQL changed, when a table it is built from (at any distance) has a batch it
-has not seen, or when its tests have not passed since: a test that is new, that failed, or that a killed run left out.
+A model is built when it never was, when its SQL changed, or when a table it is built from (at any distance) has a batch
+it has not seen. A test runs when a model it reads is built, when such a table has a batch since it passed, or when it
+has not passed: it is new, it failed, or a killed run left it out.
 """
 
 import hashlib
@@ -12,12 +13,30 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class ModelState:
-    """What the warehouse remembers of the last build: code and passed tests by model, batches by (model, source)."""
+class PassedTest:
+    """A data test as it last passed: its version, and the last batch of each source table of what it reads."""
 
+    version: int
+    batches: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class WarehouseState:
+    """What the control tables say.
+
+    Attributes:
+        changed_batches: last batch that changed rows, by source table.
+        codes: version of the code that built it, by model.
+        seen: last batch that was built in, by (model, source table).
+        passes: by data test.
+        existing: models that have a relation in the database.
+    """
+
+    changed_batches: Mapping[str, int]
     codes: Mapping[str, int]
     seen: Mapping[tuple[str, str], int]
-    tests: Mapping[str, int]
+    passes: Mapping[str, PassedTest]
+    existing: Collection[str]
 
 
 @dataclass(frozen=True)
@@ -26,6 +45,15 @@ class BuildPlan:
 
     build: Mapping[str, str]
     current: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DueTests:
+    """Tests to run with the reason for each, those that stand as they passed, and those that wait for another run."""
+
+    run: Mapping[str, str]
+    standing: tuple[str, ...]
+    waiting: tuple[str, ...]
 
 
 def source_table(node: Mapping[str, Any]) -> str:
@@ -43,22 +71,27 @@ def models_of(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     }
 
 
+def sources_above(manifest: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """For every model, the source tables it is built from at any distance."""
+    parents: Mapping[str, list[str]] = manifest["parent_map"]
+
+    @cache
+    def above(unique_id: str) -> frozenset[str]:
+        if unique_id.startswith("source."):
+            return frozenset({source_table(manifest["sources"][unique_id])})
+        return frozenset().union(*(above(parent) for parent in parents.get(unique_id, ())))
+
+    return {name: above(node["unique_id"]) for name, node in models_of(manifest).items()}
+
+
 def sources_by_model(manifest: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     """For every model, the source tables whose changes concern it.
 
     These are the ones its ``sources`` config names, else all it is built from at any distance.
     """
-    parents: Mapping[str, list[str]] = manifest["parent_map"]
-
-    @cache
-    def sources_above(unique_id: str) -> frozenset[str]:
-        if unique_id.startswith("source."):
-            return frozenset({source_table(manifest["sources"][unique_id])})
-        return frozenset().union(*(sources_above(parent) for parent in parents.get(unique_id, ())))
-
+    above = sources_above(manifest)
     return {
-        name: frozenset(node["config"].get("sources") or sources_above(node["unique_id"]))
-        for name, node in models_of(manifest).items()
+        name: frozenset(node["config"].get("sources") or above[name]) for name, node in models_of(manifest).items()
     }
 
 
@@ -107,19 +140,29 @@ def code_version(manifest: Mapping[str, Any], unique_id: str, time_zone: str) ->
     return _number(",".join(entries))
 
 
-def versions_of_tests(manifest: Mapping[str, Any]) -> dict[str, int]:
-    """One number for the data tests of every model; 0 for a model without."""
-    entries: dict[str, list[str]] = {name: [] for name in models_of(manifest)}
-    for unique_id, node in manifest["nodes"].items():
-        if node["resource_type"] != "test":
-            continue
+def data_tests(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The data tests by name."""
+    return {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "test"}
+
+
+def models_read(manifest: Mapping[str, Any], test: Mapping[str, Any]) -> list[str]:
+    """The names of the models that a data test reads."""
+    parents = (manifest["nodes"].get(parent) for parent in test["depends_on"]["nodes"])
+    return [parent["name"] for parent in parents if parent is not None and parent["resource_type"] == "model"]
+
+
+def passes_of(manifest: Mapping[str, Any], names: Iterable[str], state: WarehouseState) -> dict[str, PassedTest]:
+    """What to remember of data tests that pass on the warehouse as ``state`` has it."""
+    # all above, not the sources that models name: the tables of days that a build writes itself move with the build
+    tests, sources = data_tests(manifest), sources_above(manifest)
+    passes = {}
+    for name in names:
         # The name of a generic test holds its arguments; what it is to do about failures stands in its config.
-        settings = [node["config"].get(key) for key in ("severity", "where", "error_if", "warn_if")]
-        entry = f"{unique_id}={node['checksum']['checksum']}={settings}"
-        for parent in node["depends_on"]["nodes"]:
-            if (model := manifest["nodes"].get(parent)) is not None and model["name"] in entries:
-                entries[model["name"]].append(entry)
-    return {name: _number(",".join(sorted(tests))) if tests else 0 for name, tests in entries.items()}
+        settings = [tests[name]["config"].get(key) for key in ("severity", "where", "error_if", "warn_if")]
+        version = _number(f"{tests[name]['unique_id']}={tests[name]['checksum']['checksum']}={settings}")
+        tables = frozenset[str]().union(*(sources.get(model, ()) for model in models_read(manifest, tests[name])))
+        passes[name] = PassedTest(version, {table: state.changed_batches.get(table, 0) for table in sorted(tables)})
+    return passes
 
 
 def _number(text: str) -> int:
@@ -129,9 +172,7 @@ def _number(text: str) -> int:
 def plan_build(
     manifest: Mapping[str, Any],
     names: Iterable[str],
-    changed_batches: Mapping[str, int],
-    state: ModelState,
-    existing: Collection[str],
+    state: WarehouseState,
     time_zone: str,
     rebuild_all: bool = False,
 ) -> BuildPlan:
@@ -140,31 +181,58 @@ def plan_build(
     Args:
         manifest: dbt's manifest.
         names: models the caller may build.
-        changed_batches: last batch that changed rows, by source table.
         state: what the last builds saw.
-        existing: models that have a relation in the database.
         time_zone: the company's, which is part of every model's code.
         rebuild_all: build every one of them whatever the state.
     """
-    models, sources, tests = models_of(manifest), sources_by_model(manifest), versions_of_tests(manifest)
+    models, sources = models_of(manifest), sources_by_model(manifest)
     build: dict[str, str] = {}
     current: list[str] = []
     for name in names:
         node = models[name]
         is_view = node["config"]["materialized"] == "view"
         moved = [
-            table for table in sorted(sources[name]) if changed_batches.get(table, 0) > state.seen.get((name, table), 0)
+            table
+            for table in sorted(sources[name])
+            if state.changed_batches.get(table, 0) > state.seen.get((name, table), 0)
         ]
         if rebuild_all:
             build[name] = "asked for"
-        elif name not in existing:
+        elif name not in state.existing:
             build[name] = "not built before"
         elif state.codes.get(name) != code_version(manifest, node["unique_id"], time_zone):
             build[name] = "its code changed"
         elif moved and not is_view:
             build[name] = f"new batches of {', '.join(moved[:3])}{' and more' if len(moved) > 3 else ''}"
-        elif tests[name] != state.tests.get(name, 0):
-            build[name] = "its tests have not passed"
         else:
             current.append(name)
     return BuildPlan(build, tuple(current))
+
+
+def plan_tests(
+    manifest: Mapping[str, Any], names: Iterable[str], build: Collection[str], state: WarehouseState, time_zone: str
+) -> DueTests:
+    """Choose the data tests to run among ``names`` in a run that builds the models ``build``.
+
+    A test that compares a model of this run with one that another job has yet to build would fail over nothing: it
+    waits for the run that builds the last of them.
+    """
+    tests, passes = data_tests(manifest), passes_of(manifest, names, state)
+    behind = plan_build(manifest, models_of(manifest), state, time_zone).build.keys() - set(build)
+    run: dict[str, str] = {}
+    standing: list[str] = []
+    waiting: list[str] = []
+    for name, now in passes.items():
+        models = models_read(manifest, tests[name])
+        before = state.passes.get(name)
+        if not behind.isdisjoint(models):
+            waiting.append(name)
+        elif built := sorted(set(build).intersection(models)):
+            run[name] = f"{built[0]} is built"
+        elif before is None or before.version != now.version:
+            run[name] = "it has not passed"
+        elif before.batches != now.batches:
+            run[name] = "new batches since it passed"
+        else:
+            standing.append(name)
+    return DueTests(run, tuple(standing), tuple(waiting))

@@ -1,6 +1,38 @@
 """How dbt's resources look as Dagster assets. Groups and owners stand in ``dbt_project.yml``, by folder."""
 
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
+from collections.abc import Mapping
+from typing import Any
+
+from dagster import AssetCheckSpec, AssetSpec
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
+
+
+def describe_test(test: Mapping[str, Any]) -> str:
+    """What a data test of the manifest looks for: its description, its comment, or the sense of a generic one."""
+    if said := test.get("description"):
+        return str(said)
+    generic = test.get("test_metadata")
+    if generic is None:
+        comment = []
+        for line in str(test["raw_code"]).splitlines():
+            if not line.startswith("--"):
+                break
+            comment.append(line.removeprefix("--").strip())
+        text = " ".join(comment)
+        return f"Looks for {text[0].lower()}{text[1:]}" if text else ""
+    values: Mapping[str, Any] = generic["kwargs"]
+    column = values.get("column_name")
+    match generic["name"]:
+        case "not_null":
+            return f"{column} is in every row."
+        case "unique":
+            return f"No two rows have the same {column}."
+        case "accepted_values":
+            return f"{column} is one of {', '.join(map(str, values['values']))}."
+        case "relationships":
+            parent = str(values["to"]).removeprefix("ref('").removesuffix("')")
+            return f"Every {column} is a {values['field']} of {parent}."
+    return ""
 
 
 class WarehouseDbtTranslator(DagsterDbtTranslator):
@@ -11,3 +43,16 @@ class WarehouseDbtTranslator(DagsterDbtTranslator):
 
     def __init__(self) -> None:
         super().__init__(DagsterDbtTranslatorSettings(enable_asset_checks=True, enable_source_tests_as_checks=False))
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """The words alone: the SQL with its templates, which dagster-dbt adds, hides them."""
+        return str(dbt_resource_props.get("description") or "")
+
+    def get_asset_check_spec(
+        self, asset_spec: AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> AssetCheckSpec | None:
+        """The check of a test, with what it looks for."""
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        if spec is None:
+            return None
+        return spec._replace(description=describe_test(manifest["nodes"][unique_id]) or None)
