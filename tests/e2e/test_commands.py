@@ -18,6 +18,7 @@ import psycopg
 from warehouse_command import run_command
 
 from warehouse_assets.database.connections import resolve
+from warehouse_assets.operate.home import process_environment
 from warehouse_assets.settings import Settings
 
 WAREHOUSES = (
@@ -113,11 +114,57 @@ def test_another_profile_or_company_is_refused(filled_home: Path) -> None:
 
 def test_a_run_with_nothing_new_changes_nothing(filled_home: Path) -> None:
     before = ask(filled_home, "select model, built_at from etl.model_build order by model")
+    tests = ask(filled_home, "select test, passed_at from etl.test_pass order by test")
     predictions = ask(filled_home, "select customer_id, created_at from ml.churn_prediction order by 1, 2")
     outcome = run_command(filled_home, "run")
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     assert ask(filled_home, "select model, built_at from etl.model_build order by model") == before
+    assert ask(filled_home, "select test, passed_at from etl.test_pass order by test") == tests
     assert ask(filled_home, "select customer_id, created_at from ml.churn_prediction order by 1, 2") == predictions
+
+    # every check stands with its result: in the UI those of unchanged models once looked skipped, warnings included
+    pattern = r"Checks: (\d+) passed, (\d+) warned, 0 failed"
+    first = re.search(pattern, (filled_home / "first-run.txt").read_text())
+    again = re.search(pattern, outcome.stdout)
+    assert first
+    assert again
+    assert first.groups() == again.groups()
+    results = "select execution_status, count(*) from asset_check_executions where run_id = "
+    results += "(select run_id from runs order by id desc limit 1) group by 1 order by 1 desc"
+    assert ask(filled_home, results, "dagster") == [["SUCCEEDED", first[1]], ["FAILED", first[2]]]
+
+
+EXECUTE_CHECK = """
+from dagster import AssetCheckKey, AssetKey, AssetSelection, DagsterInstance, Definitions, define_asset_job
+from warehouse_assets.definitions import defs
+key = AssetCheckKey(AssetKey(["marts", "customer_current"]), "rfm_segment_known")
+job = define_asset_job("one_check", AssetSelection.checks(key))
+with DagsterInstance.get() as instance:
+    resolved = Definitions.merge(defs, Definitions(jobs=[job])).resolve_job_def("one_check")
+    result = resolved.execute_in_process(instance=instance, raise_on_error=False)
+print([(check.check_name, check.passed) for check in result.get_asset_check_evaluations()])
+"""
+
+
+def test_a_check_is_executed_alone_when_asked_for(filled_home: Path) -> None:
+    """As by its button in the UI: it judges the table as it is, though nothing is to be built."""
+    environment = {**os.environ, **process_environment(Settings(home=filled_home)), "WAREHOUSE_HOME": str(filled_home)}
+
+    def execute() -> str:
+        command = [sys.executable, "-W", "ignore", "-c", EXECUTE_CHECK]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    with psycopg.connect(warehouse_url(filled_home)) as connection:
+        before = connection.execute("select customer_id, rfm_segment from marts.customer_current limit 1").fetchone()
+        assert before
+        connection.execute("update marts.customer_current set rfm_segment = 'x' where customer_id = %s", before[:1])
+        connection.commit()
+        assert "[('rfm_segment_known', False)]" in execute()
+        connection.execute(
+            "update marts.customer_current set rfm_segment = %s where customer_id = %s", (before[1], before[0])
+        )
+        connection.commit()
+    assert "[('rfm_segment_known', True)]" in execute()
 
 
 def test_an_hour_passes_and_the_route_job_follows(filled_home: Path) -> None:

@@ -53,8 +53,15 @@ def test_a_tick_starts_a_run_for_its_own_tables_and_models_only(filled_home: Pat
         )
     told = causes(filled_home)
     assert told == {
-        "route": "not built since: route_run",
-        "operational": "not built since: route_run",
+        "route": "to be built or tested: route_run",
+        "operational": "to be built or tested: route_run",
         "customer": "new in the source: leads",  # no mart reads it: the customer job takes it along
         "financial": None,
     }
+
+    with psycopg.connect(databases.warehouse, autocommit=True) as warehouse:
+        warehouse.execute(
+            "update etl.model_state set batch_id = 10000 where model = 'route_run' and source_table = 'loads'"
+        )
+        warehouse.execute("delete from etl.test_pass where test = 'every_run_is_scored_between_0_and_100'")
+    assert causes(filled_home)["route"] == "to be built or tested: every_run_is_scored_between_0_and_100"

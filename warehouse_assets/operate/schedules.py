@@ -40,7 +40,7 @@ def build_schedules(
 def waiting_work(
     settings: Settings, manifest: Mapping[str, Any], assets: Collection[AssetKey], checks: Collection[AssetCheckKey]
 ) -> list[str]:
-    """The dbt models and tests of a job to build and run though the source has nothing new.
+    """The dbt models of a job to build though the source has nothing new, else its tests to run.
 
     Another job extracted, code changed, or a test has not passed.
     """
@@ -54,7 +54,7 @@ def waiting_work(
     with connect(resolve(settings).warehouse, application_name="warehouse schedule") as connection:
         state = read_state(connection)
     build = plan_build(manifest, models_of_job, state, settings.time_zone).build
-    return [*sorted(build), *sorted(plan_tests(manifest, tests_of_job, build, state, settings.time_zone).run)]
+    return sorted(build or plan_tests(manifest, tests_of_job, build, state, settings.time_zone).run)
 
 
 def _schedule(
@@ -81,7 +81,7 @@ def _schedule(
             return RunRequest(tags={"cause": f"new in the source: {_listed(own)}"})
         checks = {key for definition in layer.data for key in definition.assets_def.check_keys}
         if waiting := waiting_work(settings, manifest, layer.selected_asset_keys, checks):
-            return RunRequest(tags={"cause": f"not built or tested since: {_listed(waiting)}"})
+            return RunRequest(tags={"cause": f"to be built or tested: {_listed(waiting)}"})
         return SkipReason(f"The source has nothing new for the job {job.name}.")
 
     return tick

@@ -90,9 +90,7 @@ def sources_by_model(manifest: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     These are the ones its ``sources`` config names, else all it is built from at any distance.
     """
     above = sources_above(manifest)
-    return {
-        name: frozenset(node["config"].get("sources") or above[name]) for name, node in models_of(manifest).items()
-    }
+    return {name: frozenset(node["config"].get("sources") or above[name]) for name, node in models_of(manifest).items()}
 
 
 def unnamed_sources(manifest: Mapping[str, Any], undated: Collection[str]) -> dict[str, list[str]]:
