@@ -1,5 +1,7 @@
 """The UI in a real browser: a stranger opens it and finds the groups, a materialization and a check."""
 
+import contextlib
+import json
 import os
 import shutil
 import signal
@@ -15,6 +17,7 @@ import pytest
 from warehouse_command import free_port
 
 from warehouse_assets.database.embedded import EmbeddedServer
+from warehouse_assets.database.place import data_link
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -71,3 +74,23 @@ def test_a_stranger_finds_groups_materializations_and_checks(ui: str) -> None:
         page.goto(f"{ui}/automation", wait_until="domcontentloaded")
         expect(page.get_by_text("route_schedule").first).to_be_visible(timeout=60_000)
         browser.close()
+
+
+def test_a_server_that_is_killed_under_the_ui_runs_again(ui: str, filled_home: Path) -> None:
+    server = EmbeddedServer(filled_home)
+    killed = int((data_link(filled_home) / "postmaster.pid").read_text().split()[0])
+    os.kill(killed, signal.SIGKILL)
+    query = json.dumps({"query": "{runsOrError(limit: 1) {__typename}}"}).encode()
+    request = urllib.request.Request(  # noqa: S310  our own server
+        f"{ui}/graphql", data=query, headers={"Content-Type": "application/json"}
+    )
+    answer = ""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and not ('"Runs"' in answer and server.is_running()):
+        time.sleep(1)
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310  our own
+            answer = response.read().decode()
+    assert '"Runs"' in answer
+    assert server.is_running()
+    assert int((data_link(filled_home) / "postmaster.pid").read_text().split()[0]) != killed
+    assert "was started again" in (filled_home / "ui.txt").read_text()

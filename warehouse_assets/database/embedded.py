@@ -78,6 +78,10 @@ class EmbeddedServer:
         """Tell whether the server is up and accepts connections."""
         return self._status() == "ready"
 
+    def has_crashed(self) -> bool:
+        """Tell whether the server ended without being stopped: it left its pid file."""
+        return bool(self._pid_file()) and self._postmaster() is None
+
     # -- life ------------------------------------------------------------------------------------------
 
     def start(self) -> None:

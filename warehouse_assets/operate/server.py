@@ -31,6 +31,18 @@ def stop_server(settings: Settings, *, unless_used: bool = False) -> str:
     return "PostgreSQL stopped." if server.stop() else "PostgreSQL was not running."
 
 
+def revive_server(settings: Settings) -> bool:
+    """Start the embedded server again if it ended without being stopped; return whether it had.
+
+    Raises:
+        UserError: it cannot be started.
+    """
+    if not needs_embedded(settings) or not (server := embedded_server(settings)).has_crashed():
+        return False
+    server.start()
+    return True
+
+
 def _users(server: EmbeddedServer) -> list[str]:
     """Names of the programs that stay connected to the server."""
     deadline = time.monotonic() + _LEAVING_SECONDS

@@ -7,14 +7,18 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.operate.home import process_environment
+from warehouse_assets.operate.server import revive_server
 from warehouse_assets.settings import PROJECT_ROOT, Settings
 
 _STOP_SECONDS = 30
 _POLL_SECONDS = 0.2
+_LOOK_SECONDS = 2.0
+_PATIENCE_SECONDS = 30.0
 
 
 def check_port(port: int) -> None:
@@ -35,6 +39,8 @@ def check_port(port: int) -> None:
 
 def serve_ui(settings: Settings, port: int) -> int:
     """Serve the UI on 127.0.0.1 and run the daemon until interrupted; return the exit status.
+
+    An embedded server that crashes meanwhile is started again; one that is stopped stays so.
 
     Raises:
         UserError: the port is taken.
@@ -60,9 +66,22 @@ def serve_ui(settings: Settings, port: int) -> int:
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, stop)
     child = subprocess.Popen(command, env=environment, cwd=environment["DAGSTER_HOME"], start_new_session=True)
+    look_at = time.monotonic()
     while child.poll() is None and not stopping.wait(_POLL_SECONDS):
-        pass
+        if time.monotonic() > look_at:
+            look_at = time.monotonic() + _look_after(settings)
     return _end(child) if stopping.is_set() else 1
+
+
+def _look_after(settings: Settings) -> float:
+    """See that a crashed server runs again; return the seconds until it is to be looked at again."""
+    try:
+        if revive_server(settings):
+            print("PostgreSQL had ended by itself and was started again.", flush=True)
+    except UserError as error:
+        print(f"warehouse: {error}", file=sys.stderr, flush=True)
+        return _PATIENCE_SECONDS
+    return _LOOK_SECONDS
 
 
 def _end(child: subprocess.Popen[bytes]) -> int:
