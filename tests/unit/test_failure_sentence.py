@@ -1,12 +1,13 @@
 """What is told of a failed step: one sentence without class names or commands."""
 
 import pytest
-from dagster import job, op
+from dagster import DagsterInstance, job, op
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.operate.launch import failure_sentence
+from warehouse_assets.operate.options import RunOptions
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,20 @@ def test_a_failure_is_one_sentence(error: BaseException, sentence: str) -> None:
     result = failing.execute_in_process(raise_on_error=False)
     events = [event for event in result.all_events if event.is_step_failure]
     assert [failure_sentence(event) for event in events] == [sentence]
+
+
+def test_a_run_that_fails_before_its_steps_says_why() -> None:
+    @op(required_resource_keys={"options"})
+    def work() -> None: ...
+
+    @job(resource_defs={"options": RunOptions.configure_at_launch()})
+    def failing() -> None:
+        work()
+
+    with DagsterInstance.ephemeral() as instance:
+        dates = {"rebuild_from": "2026-05-02", "rebuild_to": "2026-05-01"}
+        result = failing.execute_in_process(
+            run_config={"resources": {"options": {"config": dates}}}, instance=instance, raise_on_error=False
+        )
+        (event,) = [event for event in result.all_events if event.is_run_failure]
+    assert failure_sentence(event) == "rebuild_from 2026-05-02 is after rebuild_to 2026-05-01."

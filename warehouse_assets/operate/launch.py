@@ -53,14 +53,18 @@ class RunOutcome:
 
 
 def failure_sentence(event: "DagsterEvent") -> str:
-    """One sentence for a failed step: the user's error where there is one, else the innermost cause."""
-    error = event.step_failure_data.error
+    """One sentence for a failed step, or for a run that failed outside its steps.
+
+    It is the user's error where there is one, else the innermost cause.
+    """
+    is_step = event.is_step_failure
+    error = event.step_failure_data.error if is_step else event.job_failure_data.error
     while error is not None and error.cause is not None:
         if error.cls_name in _USER_ERRORS:
             break
         error = error.cause
     if error is None:
-        return f"{event.step_key} failed; the run's log in the UI says more."
+        return f"{event.step_key} failed; the run's log in the UI says more." if is_step else event.message or ""
     message = error.message.strip()
     if error.cls_name == "DagsterAssetCheckFailedError":
         message = "a blocking check failed; what reads this was not run"
@@ -69,9 +73,11 @@ def failure_sentence(event: "DagsterEvent") -> str:
         message = " ".join(said.split()) or "dbt was ended before it was done; what it had committed stays, run again"
     elif error.cls_name == "DagsterExecutionInterruptedError":
         message = "it was interrupted; what was finished stays, run again to go on"
+    elif error.cls_name == "ValidationError" and (said := re.search(r"Value error, (.*?) \[type=", message)):
+        message = said[1]
     else:
         message = re.sub(rf"^([\w.]+\.)?{re.escape(error.cls_name or '')}: ", "", message)
-    return f"{event.step_key}: {message}"
+    return f"{event.step_key}: {message}" if is_step else message
 
 
 def run_config(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,10 +73,8 @@ def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[Sens
         description="Writes each failed run with its reason to etl.run_failure, which `warehouse status` shows.",
     )
     def failed_runs(context: RunFailureSensorContext) -> None:
-        events = context.get_step_failure_events()
-        sentence = (
-            "; ".join(failure_sentence(event) for event in events) or context.failure_event.message or "no reason given"
-        )
+        events = context.get_step_failure_events() or [context.failure_event]
+        sentence = "; ".join(failure_sentence(event) for event in events) or "no reason given"
         with connect(resolve(Settings.from_env()).warehouse, application_name="warehouse sensor") as connection:
             connection.execute(
                 "insert into etl.run_failure (run_id, job, sentence) values (%s, %s, %s) on conflict do nothing",
