@@ -73,8 +73,8 @@ def failure_sentence(event: "DagsterEvent") -> str:
         message = " ".join(said.split()) or "dbt was ended before it was done; what it had committed stays, run again"
     elif error.cls_name == "DagsterExecutionInterruptedError":
         message = "it was interrupted; what was finished stays, run again to go on"
-    elif error.cls_name == "ValidationError" and (said := re.search(r"Value error, (.*?) \[type=", message)):
-        message = said[1]
+    elif error.cls_name == "ValidationError" and (complaint := re.search(r"Value error, (.*?) \[type=", message)):
+        message = complaint[1]
     else:
         message = re.sub(rf"^([\w.]+\.)?{re.escape(error.cls_name or '')}: ", "", message)
     return f"{event.step_key}: {message}" if is_step else message
