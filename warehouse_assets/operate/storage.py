@@ -51,5 +51,5 @@ class WarehouseStorage(DagsterPostgresStorage):
         SQLAlchemy reads fewer ways of writing a URL than libpq does, so it is given what libpq read.
         """
         parameters = url_parameters(resolve(Settings.from_env()).dagster)
-        url = URL.create("postgresql", query={"application_name": "dagster", **parameters}).render_as_string(hide_password=False)
-        return cls(url, inst_data)
+        url = URL.create("postgresql", query={"application_name": "dagster", **parameters})
+        return cls(url.render_as_string(hide_password=False), inst_data)
