@@ -8,7 +8,7 @@ from warehouse_assets.settings import Settings
 from warehouse_assets.transform.assets import build_dbt_assets
 from warehouse_assets.transform.plan import data_tests, models_read
 from warehouse_assets.transform.project import ensure_manifest, load_manifest
-from warehouse_assets.transform.translator import describe_test
+from warehouse_assets.transform.translator import describe_test, with_attached_tests
 
 
 def generic(name: str, **values: Any) -> dict[str, Any]:
@@ -48,3 +48,38 @@ def test_every_data_test_is_a_check_of_the_set_that_can_run_it() -> None:
     built_later = {key.path[-1] for key in after.keys}
     for key in before.check_keys:
         assert built_later.isdisjoint(models_read(manifest, tests[key.name])), key
+
+
+def test_a_test_of_several_models_is_a_check_of_the_last_unless_it_says_otherwise() -> None:
+    def node(name: str, parents: list[str], kind: str = "model", **meta: Any) -> dict[str, Any]:
+        return {
+            "name": name.split(".")[-1],
+            "resource_type": kind,
+            "depends_on": {"nodes": parents},
+            "config": {"meta": meta},
+        }
+
+    nodes = {
+        "model.w.runs": node("model.w.runs", []),
+        "model.w.scored": node("model.w.scored", ["source.w.ml.prediction"]),
+        "model.w.sums": node("model.w.sums", ["model.w.runs"]),
+        "test.w.agree": node("test.w.agree", ["model.w.sums", "model.w.runs"], "test"),
+        "test.w.late": node("test.w.late", ["model.w.sums", "model.w.scored"], "test"),
+        "test.w.named": node(
+            "test.w.named", ["model.w.sums", "model.w.runs"], "test", dagster={"ref": {"name": "runs"}}
+        ),
+        "test.w.alone": node("test.w.alone", ["model.w.runs"], "test"),
+    }
+    manifest = {
+        "nodes": nodes,
+        "sources": {"source.w.ml.prediction": {"schema": "ml"}},
+        "parent_map": {name: each["depends_on"]["nodes"] for name, each in nodes.items()},
+    }
+    meta = {name: each["config"]["meta"] for name, each in with_attached_tests(manifest)["nodes"].items()}
+    assert {name: meta[f"test.w.{name}"] for name in ("agree", "late", "named", "alone")} == {
+        "agree": {"dagster": {"ref": {"name": "sums"}}},
+        "late": {"dagster": {"ref": {"name": "scored"}}},
+        "named": {"dagster": {"ref": {"name": "runs"}}},
+        "alone": {},
+    }
+    assert nodes["test.w.agree"]["config"]["meta"] == {}, "the manifest itself stays as dbt wrote it"

@@ -35,7 +35,7 @@ from warehouse_assets.transform.plan import (
 )
 from warehouse_assets.transform.standing_checks import standing_results
 from warehouse_assets.transform.state import build_lock, noting_passes, read_state
-from warehouse_assets.transform.translator import WarehouseDbtTranslator
+from warehouse_assets.transform.translator import WarehouseDbtTranslator, with_attached_tests
 
 # Everything that reads a prediction, at any distance.
 AFTER_MODELS = "source:ml+"
@@ -100,6 +100,7 @@ def with_column_lineage(
 
 def build_dbt_assets(manifest: Mapping[str, Any]) -> list[AssetsDefinition]:
     """Make the two sets of assets of the dbt project described by ``manifest``."""
+    manifest = with_attached_tests(manifest)
     return [
         _asset_set(manifest, name="transform", select="fqn:*", exclude=AFTER_MODELS),
         _asset_set(manifest, name="transform_after_models", select=AFTER_MODELS, exclude=None),

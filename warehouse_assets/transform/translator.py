@@ -1,10 +1,40 @@
 """How dbt's resources look as Dagster assets. Groups and owners stand in ``dbt_project.yml``, by folder."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from dagster import AssetCheckSpec, AssetSpec
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
+
+
+def with_attached_tests(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with each test of several models attached to one of them: the one that is built last.
+
+    dagster-dbt shows a test that is attached to none nowhere. A ``dagster: {ref: …}`` in the test's own meta stays.
+    """
+    parents: Mapping[str, list[str]] = manifest["parent_map"]
+
+    @cache
+    def above(unique_id: str) -> frozenset[str]:
+        direct = parents.get(unique_id, ())
+        return frozenset(direct).union(*(above(parent) for parent in direct))
+
+    def place(unique_id: str) -> tuple[bool, int, str]:
+        """Where a model stands in the order of building: those that read predictions come after all others."""
+        reads_predictions = any(manifest["sources"].get(name, {}).get("schema") == "ml" for name in above(unique_id))
+        return reads_predictions, len(above(unique_id)), unique_id
+
+    nodes = dict(manifest["nodes"])
+    for unique_id, node in nodes.items():
+        models = [name for name in node["depends_on"]["nodes"] if name.startswith("model.")]
+        if node["resource_type"] != "test" or len(models) < 2 or node.get("attached_node"):
+            continue
+        meta = node["config"].get("meta") or {}
+        last = nodes[max(models, key=place)]["name"]
+        attached = {"dagster": {"ref": {"name": last}}, **meta}
+        nodes[unique_id] = {**node, "config": {**node["config"], "meta": attached}}
+    return {**manifest, "nodes": nodes}
 
 
 def describe_test(test: Mapping[str, Any]) -> str:

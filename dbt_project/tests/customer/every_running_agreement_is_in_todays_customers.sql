@@ -1,6 +1,4 @@
 -- Customers whose agreements running on the data clock's day differ in number from those in customer_daily.
-{{ config(meta={'dagster': {'ref': {'name': 'customer_daily'}}}) }}
-
 with clock as (
     select clock_day from {{ ref('int_data_clock') }}
 ),

@@ -1,6 +1,4 @@
 -- Days of the last 90 on which the lifts and missed pickups of all customers are not those of their route stops.
-{{ config(meta={'dagster': {'ref': {'name': 'int_customer__service_day'}}}) }}
-
 with clock as (
     select clock_day from {{ ref('int_data_clock') }}
 ),

@@ -1,6 +1,4 @@
 -- Customers whose balance on the data clock's day is not all they were invoiced less all they paid.
-{{ config(meta={'dagster': {'ref': {'name': 'customer_daily'}}}) }}
-
 with clock as (
     select clock_day from {{ ref('int_data_clock') }}
 ),

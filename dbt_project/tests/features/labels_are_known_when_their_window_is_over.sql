@@ -1,6 +1,4 @@
 -- Customer-months whose label is known too early, unknown too late, or true while an agreement runs through the window.
-{{ config(meta={'dagster': {'ref': {'name': 'customer_month'}}}) }}
-
 with clock as (
     select clock_day from {{ ref('int_data_clock') }}
 ),

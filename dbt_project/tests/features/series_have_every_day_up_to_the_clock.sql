@@ -1,6 +1,4 @@
 -- Series with a day missing, a day too many, or a value below zero where there can be none.
-{{ config(meta={'dagster': {'ref': {'name': 'daily_series'}}}) }}
-
 with clock as (
     select clock_day from {{ ref('int_data_clock') }}
 )

@@ -1,6 +1,4 @@
 -- Customers that are active on the data clock's day, and were the day before, without a row to score, or the other way round.
-{{ config(meta={'dagster': {'ref': {'name': 'customer_month'}}}) }}
-
 with clock as (
     select clock_day from {{ ref('int_data_clock') }}
 ),

@@ -1,6 +1,4 @@
 -- Days on which receivables, payables or cash of all depots are not what the ledger adds up to.
-{{ config(meta={'dagster': {'ref': {'name': 'financial_daily'}}}) }}
-
 with ledger as (
     select
         entry_date as business_date,

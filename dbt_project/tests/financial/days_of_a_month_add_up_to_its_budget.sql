@@ -1,6 +1,4 @@
 -- Months of a depot whose days do not add up to its budget.
-{{ config(meta={'dagster': {'ref': {'name': 'int_financial__budget_day'}}}) }}
-
 with day_total as (
     select
         depot_id,

@@ -1,6 +1,4 @@
 -- The three ways to know what is owed in all, where they differ by a cent: documents, ledger, aging of each customer.
-{{ config(meta={'dagster': {'ref': {'name': 'int_financial__receivable_change'}}}) }}
-
 with document as (
     select
         coalesce((select sum(total_usd) from {{ ref('stg_billing__invoices') }}), 0)

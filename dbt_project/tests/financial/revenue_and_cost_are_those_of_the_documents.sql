@@ -1,6 +1,4 @@
 -- Months whose revenue is not that of their invoices before tax, or whose cost is not that of their expenses.
-{{ config(meta={'dagster': {'ref': {'name': 'financial_monthly'}}}) }}
-
 with clock as (
     select clock_day from {{ ref('int_data_clock') }}
 ),

@@ -1,6 +1,4 @@
 -- Depots and months whose customers bear more than the depot's direct costs, a cent of rounding a customer allowed.
-{{ config(meta={'dagster': {'ref': {'name': 'customer_profitability'}}}) }}
-
 with borne as (
     select
         depot_id,

@@ -1,6 +1,4 @@
 -- Totals of operational_hourly that are not those of raw: every load, stop, ticket, cent and gallon is in some hour.
-{{ config(meta={'dagster': {'ref': {'name': 'operational_hourly'}}}) }}
-
 with stops as (
 
     -- read once: the largest table

@@ -1,7 +1,5 @@
 -- Runs that reached a stop and whose cost is not the sum of its stops' shares, to the cent; of the last 90 days, and of all
 -- after a full build.
-{{ config(meta={'dagster': {'ref': {'name': 'route_stop'}}}) }}
-
 with shares as (
 
     select

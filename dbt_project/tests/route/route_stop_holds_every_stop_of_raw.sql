@@ -1,6 +1,4 @@
 -- Stops, lifts and pounds of raw that route_stop lacks or has too many of.
-{{ config(meta={'dagster': {'ref': {'name': 'route_stop'}}}) }}
-
 with raw_stops as (
 
     select

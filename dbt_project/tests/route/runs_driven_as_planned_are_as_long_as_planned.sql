@@ -1,8 +1,6 @@
 -- Runs that reached their stops in the planned order and whose driven round trip is not as long as the planned one, but for
 -- rounding; of the last 90 days, and of all after a full build. Where a reached stop has no place in one of the orders, or
 -- shares it, the orders cannot be compared.
-{{ config(meta={'dagster': {'ref': {'name': 'route_run'}}}) }}
-
 with comparable as (
 
     select
