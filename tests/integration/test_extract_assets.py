@@ -201,3 +201,17 @@ def test_no_password_stands_in_events_or_logs(shop: Company, capfd: pytest.Captu
 
 def test_a_profile_that_is_not_there_is_one_sentence(shop: Company, tmp_path: Path) -> None:
     assert "There is no profile" in failure(run(shop, profile=str(tmp_path / "nowhere")))
+
+
+# Regression: a profile given in the launchpad replaced the rows of the one that the warehouse was filled from.
+def test_a_run_of_another_profile_is_refused(shop: Company, tmp_path: Path) -> None:
+    assert run(shop).success
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "profile.yml").write_text("kind: postgres\ntables_from: public\n", encoding="utf-8")
+    (other / "stops.sql").write_text(
+        "select 'X' || stop_id as stop_id, service_date, updated_at from stops", encoding="utf-8"
+    )
+    result = run(shop, profile=str(other))
+    assert "This warehouse is filled from profile" in failure(result)
+    assert shop.rows("stops", "raw") == shop.rows("stops", "source")

@@ -26,7 +26,7 @@ from warehouse_assets.extract.job import OnTable, Options
 from warehouse_assets.extract.load import ExtractionError, extract_system
 from warehouse_assets.extract.record import TableLoad
 from warehouse_assets.operate.options import RunOptions
-from warehouse_assets.operate.profile_choice import DEFAULT_PROFILE, stored_profile
+from warehouse_assets.operate.profile_choice import DEFAULT_PROFILE, remember_profile, stored_profile
 from warehouse_assets.source.contract import Contract, Table
 from warehouse_assets.source.profiles import Profile, open_profile
 
@@ -116,18 +116,19 @@ def progress_to(tell: Callable[[str], None]) -> OnTable:
 
 
 def profile_of(warehouse: WarehouseResource, options: RunOptions) -> Profile:
-    """The profile of a run: the one asked for, else the one this warehouse is filled from, else the default.
+    """The profile of a run: the one this warehouse is filled from, else the one asked for, else the default.
 
     Raises:
-        UserError: the profile is not there or lacks a setting.
+        UserError: the profile is not there, lacks a setting, or is another than this warehouse is filled from.
     """
-    if options.profile is not None:
-        name, values = options.profile, dict(options.profile_settings)
-    else:
-        with warehouse.connect() as connection:
-            stored = stored_profile(connection)
-        name, values = stored or (warehouse.settings.profile or DEFAULT_PROFILE, dict(options.profile_settings))
-    return open_profile(name, values, warehouse.databases.operational)
+    databases = warehouse.databases
+    with warehouse.connect() as connection:
+        known, known_settings = stored_profile(connection) or (None, {})
+    wanted = options.profile or known or warehouse.settings.profile or DEFAULT_PROFILE
+    # opened first: a warehouse is not bound to a profile that cannot be opened
+    profile = open_profile(wanted, {**known_settings, **options.profile_settings}, databases.operational)
+    remember_profile(databases, wanted, options.profile_settings)
+    return profile
 
 
 def build_extract_assets(contract: Contract) -> list[AssetsDefinition]:
