@@ -217,7 +217,8 @@ class PostgresSnapshot:
 
     def count(self, table: Table) -> int:
         """Count the rows of the profile's SELECT on the connection that keeps the snapshot."""
-        with self._lock, explain_error(f"counting {table.name} in the source"):
+        # in a savepoint: a count that fails must not end the transaction that keeps the snapshot
+        with self._lock, explain_error(f"counting {table.name} in the source"), self._keeper.transaction():
             # one core, since the others are busy with the rows themselves
             self._keeper.execute("set local max_parallel_workers_per_gather = 0")
             row = self._keeper.execute(
