@@ -171,7 +171,17 @@ def test_a_table_mostly_in_quarantine_or_half_gone_is_a_warning(shop: Company) -
     assert "2 of its rows are in quarantine" in found.description
     shop.source("update stops set weight_lb = 1 where stop_id in ('S1', 'S2'); delete from stops where stop_id > 'S15'")
     shop.change_warehouse("update etl.job_log set finished_at = finished_at - interval '8 days'")
-    assert "a week ago" in outcome(run(shop), "stops", checks.FRESH_AND_FULL).description
+    lost = "it had 18 rows within the last week and has 8"
+    assert outcome(run(shop), "stops", checks.FRESH_AND_FULL).description == lost
+
+
+# Regression: only the rows of a week ago were compared with, so that for a week after a first load none could be lost.
+def test_rows_lost_in_the_days_after_they_came_are_a_warning(shop: Company) -> None:
+    assert run(shop).success
+    shop.source("delete from stops where stop_id > 'S12'")
+    assert "it had 20 rows" in outcome(run(shop), "stops", checks.FRESH_AND_FULL).description
+    shop.source("insert into stops select stop_id || 'b', truck_id, service_date, status, 1, extra, now() from stops")
+    assert outcome(run(shop), "stops", checks.FRESH_AND_FULL).passed
 
 
 def test_a_broken_connection_is_tried_again(shop: Company, monkeypatch: pytest.MonkeyPatch) -> None:
