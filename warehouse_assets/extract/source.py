@@ -77,9 +77,13 @@ class Session(Protocol):
 
 
 class Snapshot(Protocol):
-    """The source at one instant; ``now`` is what its own clock shows."""
+    """The source at one instant; ``now`` is what its own clock shows.
+
+    ``read_at`` tells of files when they were opened, by the clock of their times of modification; None: as rows arrive.
+    """
 
     now: datetime
+    read_at: datetime | None
 
     def session(self) -> AbstractContextManager[Session]:
         """Open a reader of this snapshot."""
@@ -182,6 +186,8 @@ def _overlap(data_type: str) -> sql.Composable | None:
 
 class PostgresSnapshot:
     """A PostgreSQL source as it is at one instant, for any number of readers."""
+
+    read_at: datetime | None = None
 
     def __init__(self, url: str, profile: PostgresProfile, keeper: psycopg.Connection):
         self._url = url
@@ -295,6 +301,7 @@ class FilesSnapshot:
     def __init__(self, profile: FilesProfile):
         self._profile = profile
         self.now = datetime.now(UTC)
+        self.read_at: datetime | None = self.now
 
     @contextmanager
     def session(self) -> Iterator[FilesSession]:
