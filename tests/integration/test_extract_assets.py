@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 from dagster import (
+    AssetCheckKey,
     AssetCheckSeverity,
     AssetKey,
     AssetSelection,
@@ -132,6 +133,17 @@ def test_one_table_can_be_extracted_alone(shop: Company) -> None:
     assert result.success
     assert [event.asset_key for event in result.get_asset_materialization_events()] == [asset_key("trucks")]
     assert shop.ask("select source_table from etl.job_log") == ["trucks"]
+
+
+# Regression: a check executed alone in the UI ended well without a result.
+def test_a_check_can_be_executed_alone(shop: Company) -> None:
+    assert run(shop).success
+    shop.source("delete from stops where stop_id > 'S12'")
+    result = run(shop, AssetSelection.checks(AssetCheckKey(asset_key("stops"), checks.FRESH_AND_FULL)))
+    assert result.success
+    [found] = result.get_asset_check_evaluations()
+    assert (found.asset_key, found.check_name, found.passed) == (asset_key("stops"), checks.FRESH_AND_FULL, False)
+    assert not result.get_asset_materialization_events()
 
 
 def test_a_failed_table_leaves_the_others_materialized_and_is_named(shop: Company) -> None:

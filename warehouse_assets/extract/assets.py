@@ -150,7 +150,9 @@ def _system_assets(contract: Contract, system: str) -> AssetsDefinition:
     def extract(
         context: AssetExecutionContext, warehouse: WarehouseResource, options: RunOptions
     ) -> Iterator[MaterializeResult[None] | AssetCheckResult]:
-        selected = [names_by_key[key] for key in context.selected_asset_keys]
+        selected = {names_by_key[key] for key in context.selected_asset_keys}
+        # a check executed alone judges what a reading did, so the table is read for it
+        checked = {names_by_key[key.asset_key] for key in context.selected_asset_check_keys}
         failure: ExtractionError | None = None
         profile = profile_of(warehouse, options)
         try:
@@ -159,7 +161,7 @@ def _system_assets(contract: Contract, system: str) -> AssetsDefinition:
                 warehouse.settings,
                 profile,
                 system,
-                tables=selected,
+                tables=sorted(selected | checked),
                 contract=contract,
                 run_id=context.run.run_id,
                 options=Options(full_refresh=options.full_refresh),
@@ -177,7 +179,8 @@ def _system_assets(contract: Contract, system: str) -> AssetsDefinition:
                 context.log.warning(warning)
         done: Mapping[str, TableLoad] = {load.table: load for load in loads if load.status != "failed"}
         for name, load in done.items():
-            yield MaterializeResult(asset_key=asset_key(name), metadata=_metadata(load))
+            if name in selected:
+                yield MaterializeResult(asset_key=asset_key(name), metadata=_metadata(load))
         if failure is not None:
             raise UserError(str(failure)) from failure
         with warehouse.connect() as connection:
