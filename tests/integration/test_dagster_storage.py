@@ -90,9 +90,10 @@ def test_each_command_refuses_what_is_no_url(settings: Settings, monkeypatch: py
     with pytest.raises(UserError, match=sentence):
         run_warehouse(broken, RunRequest(), Console(quiet=True))
     assert not has_tables(settings.warehouse_url or "", "etl.alembic_version"), "the run had begun"
-    monkeypatch.setattr(ui.subprocess, "Popen", started)
-    with pytest.raises(UserError, match=sentence):
-        ui.serve_ui(broken, 0)
+    with monkeypatch.context() as serving:
+        serving.setattr(ui.subprocess, "Popen", started)  # everybody's: Dagster starts a program when first imported
+        with pytest.raises(UserError, match=sentence):
+            ui.serve_ui(broken, 0)
     with pytest.raises(UserError, match=sentence):
         migrate_all(broken)
 
