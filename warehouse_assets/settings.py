@@ -11,6 +11,15 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 
 
+def is_time_zone(name: str) -> bool:
+    """Whether this machine knows the time zone; "America" alone is a folder of them."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Settings:
     """Where things live and how they run.
@@ -37,17 +46,15 @@ class Settings:
         """
         env = {name: value for name, value in (os.environ if environ is None else environ).items() if value}
         time_zone = env.get("WAREHOUSE_TIME_ZONE", cls.time_zone)
-        try:
-            ZoneInfo(time_zone)
-        except (ZoneInfoNotFoundError, ValueError) as error:
+        if not is_time_zone(time_zone):
             raise UserError(
                 f"WAREHOUSE_TIME_ZONE is {time_zone!r}, which is no time zone name; use one such as America/Chicago."
-            ) from error
+            )
         threads_text = env.get("WAREHOUSE_THREADS", str(os.cpu_count() or 2))
-        if not threads_text.isdigit() or int(threads_text) < 1:
+        if not threads_text.isdecimal() or int(threads_text) < 1:
             raise UserError(f"WAREHOUSE_THREADS is {threads_text!r}; use a whole number of 1 or more.")
         port_text = env.get("WAREHOUSE_PORT", "")
-        if port_text and not (port_text.isdigit() and 1024 <= int(port_text) <= 65535):
+        if port_text and not (port_text.isdecimal() and 1024 <= int(port_text) <= 65535):
             raise UserError(f"WAREHOUSE_PORT is {port_text!r}; use a port number from 1024 to 65535, or unset it.")
         return cls(
             home=Path(env.get("WAREHOUSE_HOME", ".warehouse")).resolve(),

@@ -90,8 +90,8 @@ def test_each_command_refuses_what_is_no_url(settings: Settings, monkeypatch: py
     with pytest.raises(UserError, match=sentence):
         run_warehouse(broken, RunRequest(), Console(quiet=True))
     assert not has_tables(settings.warehouse_url or "", "etl.alembic_version"), "the run had begun"
-    with monkeypatch.context() as served:
-        served.setattr(ui.subprocess, "Popen", started)
+    with monkeypatch.context() as serving:
+        serving.setattr(ui.subprocess, "Popen", started)  # everybody's: Dagster starts a program when first imported
         with pytest.raises(UserError, match=sentence):
             ui.serve_ui(broken, 0)
     with pytest.raises(UserError, match=sentence):

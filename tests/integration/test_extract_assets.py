@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 from dagster import (
+    AssetCheckKey,
     AssetCheckSeverity,
     AssetKey,
     AssetSelection,
@@ -134,6 +135,17 @@ def test_one_table_can_be_extracted_alone(shop: Company) -> None:
     assert shop.ask("select source_table from etl.job_log") == ["trucks"]
 
 
+# Regression: a check executed alone in the UI ended well without a result.
+def test_a_check_can_be_executed_alone(shop: Company) -> None:
+    assert run(shop).success
+    shop.source("delete from stops where stop_id > 'S12'")
+    result = run(shop, AssetSelection.checks(AssetCheckKey(asset_key("stops"), checks.FRESH_AND_FULL)))
+    assert result.success
+    [found] = result.get_asset_check_evaluations()
+    assert (found.asset_key, found.check_name, found.passed) == (asset_key("stops"), checks.FRESH_AND_FULL, False)
+    assert not result.get_asset_materialization_events()
+
+
 def test_a_failed_table_leaves_the_others_materialized_and_is_named(shop: Company) -> None:
     shop.source("alter table stops drop column status")
     result = run(shop)
@@ -171,7 +183,17 @@ def test_a_table_mostly_in_quarantine_or_half_gone_is_a_warning(shop: Company) -
     assert "2 of its rows are in quarantine" in found.description
     shop.source("update stops set weight_lb = 1 where stop_id in ('S1', 'S2'); delete from stops where stop_id > 'S15'")
     shop.change_warehouse("update etl.job_log set finished_at = finished_at - interval '8 days'")
-    assert "a week ago" in outcome(run(shop), "stops", checks.FRESH_AND_FULL).description
+    lost = "it had 18 rows within the last week and has 8"
+    assert outcome(run(shop), "stops", checks.FRESH_AND_FULL).description == lost
+
+
+# Regression: only the rows of a week ago were compared with, so that for a week after a first load none could be lost.
+def test_rows_lost_in_the_days_after_they_came_are_a_warning(shop: Company) -> None:
+    assert run(shop).success
+    shop.source("delete from stops where stop_id > 'S12'")
+    assert "it had 20 rows" in outcome(run(shop), "stops", checks.FRESH_AND_FULL).description
+    shop.source("insert into stops select stop_id || 'b', truck_id, service_date, status, 1, extra, now() from stops")
+    assert outcome(run(shop), "stops", checks.FRESH_AND_FULL).passed
 
 
 def test_a_broken_connection_is_tried_again(shop: Company, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,3 +223,17 @@ def test_no_password_stands_in_events_or_logs(shop: Company, capfd: pytest.Captu
 
 def test_a_profile_that_is_not_there_is_one_sentence(shop: Company, tmp_path: Path) -> None:
     assert "There is no profile" in failure(run(shop, profile=str(tmp_path / "nowhere")))
+
+
+# Regression: a profile given in the launchpad replaced the rows of the one that the warehouse was filled from.
+def test_a_run_of_another_profile_is_refused(shop: Company, tmp_path: Path) -> None:
+    assert run(shop).success
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "profile.yml").write_text("kind: postgres\ntables_from: public\n", encoding="utf-8")
+    (other / "stops.sql").write_text(
+        "select 'X' || stop_id as stop_id, service_date, updated_at from stops", encoding="utf-8"
+    )
+    result = run(shop, profile=str(other))
+    assert "This warehouse is filled from profile" in failure(result)
+    assert shop.rows("stops", "raw") == shop.rows("stops", "source")

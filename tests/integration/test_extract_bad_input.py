@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from test_extract_company import STOPS, Company, add_stops, company_fixture  # n
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract.load import ExtractionError
+from warehouse_assets.extract.source import open_snapshot
 from warehouse_assets.source.contract import Contract, Rule
 from warehouse_assets.source.profiles import open_profile
 
@@ -130,6 +132,42 @@ def test_a_select_that_cannot_be_planned_fails_its_table_alone(company: Company,
     with pytest.raises(UserError, match=r"tips.sql is refused by the source database \(division by zero\)"):
         company.extract("tips", "trucks", profile=profile)
     assert company.ask("select truck_id from raw.trucks") == ["T1"]
+
+
+# Regression: after a count that failed, the snapshot could neither be counted nor joined any more.
+def test_a_count_that_fails_leaves_the_snapshot_as_it_was(company: Company, tmp_path: Path) -> None:
+    (tmp_path / "profile.yml").write_text("kind: postgres\ntables_from: public\n", encoding="utf-8")
+    (tmp_path / "stops.sql").write_text("select * from stops where 1 / (length(stop_id) - 2) > 0", encoding="utf-8")
+    add_stops(company, 3)
+    profile = open_profile(str(tmp_path), {}, None, contract=company.contract)
+    with open_snapshot(profile, company.operational) as snapshot:
+        with pytest.raises(UserError, match=r"counting stops in the source.*division by zero"):
+            snapshot.count(STOPS)
+        assert snapshot.count(company.contract.table("tips")) == 0
+        with snapshot.session() as session:
+            assert not session.has_rows(company.contract.table("tips"))
+
+
+# Regression: PostgreSQL's own message came through, with a line of the statement, and no table was named or logged.
+def test_a_user_who_may_not_make_temporary_tables_is_told(company: Company) -> None:
+    role, database = f"stranger_{secrets.token_hex(4)}", urlsplit(company.warehouse).path.lstrip("/")
+    company.change_warehouse(
+        f"create role {role} login password '{role}'; revoke temp on database {database} from public; "
+        f"grant usage on schema raw, quarantine, etl to {role}; grant all on all tables in schema etl to {role}; "
+        f"grant all on all sequences in schema etl to {role}"
+    )
+    try:
+        split = urlsplit(company.warehouse)
+        plain = urlunsplit(split._replace(netloc=f"{role}:{role}@{split.hostname}:{split.port}"))
+        sentence = rf"could not be extracted.*lacks a right.*temporary tables in database \"{database}\".*grant it"
+        with pytest.raises(ExtractionError, match=sentence):
+            replace(company, warehouse=plain).extract("stops", "tips")
+        assert company.ask("select source_table, status from etl.job_log order by 1") == [
+            ("stops", "failed"),
+            ("tips", "failed"),
+        ]
+    finally:
+        company.change_warehouse(f"drop owned by {role}; drop role {role}")
 
 
 @pytest.mark.parametrize(

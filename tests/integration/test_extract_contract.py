@@ -94,12 +94,28 @@ def test_anything_else_needs_a_full_refresh(loaded: Company, change: Callable[[T
     assert len(other.dirty("stops")) == 4  # every day that raw has or had
 
 
-def test_a_view_of_the_users_own_is_not_dropped(loaded: Company) -> None:
-    loaded.change_warehouse("create view public.mine as select weight_lb from raw.stops")
+@pytest.mark.parametrize(
+    "relation",
+    [
+        "raw.stops",
+        # Regression: a view of the user's own over one of dbt's went with it, without a word.
+        "staging.stg_shop__stops",
+        "intermediate.int_stops",
+    ],
+)
+def test_a_view_of_the_users_own_is_not_dropped(loaded: Company, relation: str) -> None:
+    loaded.change_warehouse(
+        "create schema intermediate; create view intermediate.int_stops as select * from staging.stg_shop__stops"
+    )
+    loaded.change_warehouse(f"create view public.mine as select weight_lb from {relation}")  # noqa: S608  the names above
     other = changed(loaded, lambda table: with_column(table, Column("weight_lb", "numeric(14,3)", "Weight.")))
     with pytest.raises(UserError, match=r"View public.mine reads raw.stops.*drop the view and run again"):
         other.extract("stops")
     assert loaded.ask("select count(*) from public.mine") == [40]
+    loaded.change_warehouse("drop view public.mine")
+    other.source("alter table stops alter column weight_lb type numeric(14,3)")
+    other.extract("stops")
+    assert loaded.ask("select to_regclass('intermediate.int_stops')") == [None]  # dbt makes it anew
 
 
 def test_a_new_rule_judges_all_rows(loaded: Company) -> None:

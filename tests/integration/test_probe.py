@@ -1,14 +1,20 @@
 """What schedules and sensors are told of a database: which tables have something new, asked without loading any."""
 
+import contextlib
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from test_extract_company import TIPS, TRUCKS, Company, company_fixture, table  # noqa: F401  fixture
+from test_extract_company import STOPS, TIPS, TRUCKS, Company, company_fixture, table  # noqa: F401  fixture
 
+from warehouse_assets.errors import UserError
+from warehouse_assets.extract.load import extract_system
 from warehouse_assets.operate import probe
+from warehouse_assets.operate.profile_choice import remember_profile
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.contract import Contract
-from warehouse_assets.source.profiles import profile
+from warehouse_assets.source.profiles import open_profile, profile
 
 MOVES = table("moves", {"move_id": "text!", "number": "bigint!"}, ["move_id"], cursor="number")
 CONTRACT = Contract({each.name: each for each in (TRUCKS, TIPS, MOVES)})
@@ -70,3 +76,55 @@ def test_a_table_with_rows_and_no_cursor_counts_as_moved(probed: Company) -> Non
 def test_a_warehouse_never_filled_is_told_apart(probed: Company) -> None:
     probed.change_warehouse("delete from etl.setting")
     assert moved(probed) is None
+
+
+# Regression: the tick ended in PostgreSQL's words, without the table.
+def test_a_value_that_the_source_cannot_compare_is_told(probed: Company, tmp_path: Path) -> None:
+    (tmp_path / "profile.yml").write_text("kind: postgres\n", encoding="utf-8")
+    (tmp_path / "trucks.sql").write_text("select truck_id, make as updated_at from trucks", encoding="utf-8")
+    probed.change_warehouse("truncate etl.setting")
+    remember_profile(probed.databases, str(tmp_path), None)
+    probed.change_warehouse(
+        "update etl.table_state set rows_raw = 1, watermark = '2024-03-01' where source_table = 'trucks'"
+    )
+    probed.source("insert into trucks values ('T1', 'soon', now())")
+    with pytest.raises(UserError, match=r"asking the source for news of trucks.*invalid input syntax"):
+        moved(probed)
+
+
+# Regression: a file written anew while a run had it open was not read before it changed again, where a table of it was
+# extracted after that: what counted was when the table's transaction began, not when the file was read.
+def test_a_file_written_anew_under_a_run_has_moved(
+    company: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract = Contract({each.name: each for each in (STOPS, TIPS)})
+    for module in (probe, profile):
+        monkeypatch.setattr(module, "load_contract", lambda: contract)
+    folder, file = tmp_path / "profile", tmp_path / "all.csv"
+    folder.mkdir()
+    (folder / "profile.yml").write_text(f"kind: files\nfiles: {{everything: {{location: {file}}}}}\n", encoding="utf-8")
+    (folder / "stops.sql").write_text("select id as stop_id, day as service_date from everything", encoding="utf-8")
+    (folder / "tips.sql").write_text("select id as tip_id, unicode(id) as weight_lb from everything", encoding="utf-8")
+    file.write_text("id,day\nA,2024-03-01\n", encoding="utf-8")
+
+    def extract(then: str) -> None:
+        """Extract table after table, the file written anew after the first one."""
+        still = iter([then] if then else [])
+
+        def on_table(_table: str, _rows: int) -> None:
+            for text in still:
+                time.sleep(0.02)  # the time of modification is as coarse as the kernel's ticks
+                file.write_text(text, encoding="utf-8")
+
+        with contextlib.closing(open_profile(str(folder), {}, contract=contract)) as opened:
+            settings = replace(company.settings, threads=1)
+            extract_system(company.databases, settings, opened, "shop", contract=contract, on_table=on_table)
+
+    remember_profile(company.databases, str(folder), None)
+    time.sleep(0.02)
+    extract(then="id,day\nA,2024-03-01\nB,2024-03-01\n")
+    assert company.ask("select count(*) from raw.tips") == [1]
+    assert moved(company) == ["stops", "tips"]
+    extract(then="")
+    assert company.ask("select count(*) from raw.tips") == [2]
+    assert moved(company) == []

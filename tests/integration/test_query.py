@@ -29,6 +29,10 @@ def answer(own: Settings, query: str) -> list[list[object]]:
         # Regression: infinite and very old dates were refused, as was 24:00.
         ("select date 'infinity' as d, date '4713-01-01 BC' as e", [["d", "e"], ["infinity", "4713-01-01 BC"]]),
         ("select timestamptz '-infinity' as t, time '24:00' as u", [["t", "u"], ["-infinity", "24:00:00"]]),
+        # Regression: JSON and arrays were printed as Python writes dictionaries and lists, which nothing else reads.
+        ("""select '{"a": null}'::jsonb as j, array['x', null] as k""", [["j", "k"], ['{"a": null}', "{x,NULL}"]]),
+        ("select 'NaN'::float8 as f, 1.50 as n, '\\x00ff'::bytea as b", [["f", "n", "b"], ["NaN", "1.50", "\\x00ff"]]),
+        ("select row(1, 'a b') as r, int4range(1, 3) as i", [["r", "i"], ['(1,"a b")', "[1,3)"]]),
     ],
 )
 def test_a_query_gives_its_header_and_rows(own: Settings, query: str, rows: list[list[object]]) -> None:

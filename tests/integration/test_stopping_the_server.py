@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from warehouse_assets.database.embedded import EmbeddedServer
+from warehouse_assets.errors import UserError
 from warehouse_assets.operate import server as commands
 from warehouse_assets.settings import Settings
 
@@ -45,3 +46,41 @@ def test_a_server_that_does_not_answer_yet_is_stopped_too(
         starting.setattr(EmbeddedServer, "is_running", lambda self: False)
         assert commands.stop_server(settings) == "PostgreSQL stopped."
     assert commands.stop_server(settings) == "PostgreSQL was not running."
+
+
+# Regression: a server that was stopped while it was being looked at counted as crashed, and the UI started it again.
+def test_a_server_stopped_meanwhile_has_not_crashed(make_home: Callable[[str], Path]) -> None:
+    class Watched(EmbeddedServer):
+        looks = 0
+
+        def _pid_file(self) -> list[str]:
+            lines = super()._pid_file()
+            self.looks += 1
+            if self.looks == 1:
+                EmbeddedServer(self.home).stop()
+            return lines
+
+    home = make_home("stop")
+    EmbeddedServer(home).start()
+    watched = Watched(home)
+    assert not watched.has_crashed()
+    assert not EmbeddedServer(home).is_running()
+
+
+# Regression: "Removed" was said of what was still there.
+def test_a_home_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="/file could not be removed"):
+        commands.reset_home(Settings(home=tmp_path / "file"), confirmed=True)
+
+
+# Regression: WAREHOUSE_HOME=. made reset remove the clone.
+@pytest.mark.parametrize("home", [Path("/"), commands.PROJECT_ROOT, Path.home()])
+def test_reset_removes_no_folder_that_holds_more_than_a_warehouse(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def remove(*_arguments: object) -> None:
+        raise AssertionError("it was removed")
+
+    monkeypatch.setattr(commands.shutil, "rmtree", remove)
+    monkeypatch.setattr(EmbeddedServer, "destroy", remove)
+    with pytest.raises(UserError, match="which `warehouse reset` would remove"):
+        commands.reset_home(Settings(home=home), confirmed=True)

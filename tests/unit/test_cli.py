@@ -147,6 +147,15 @@ def test_an_empty_variable_counts_as_unset() -> None:
     assert Settings.from_env({f"WAREHOUSE_{name}": "" for name in names}) == Settings.from_env({})
 
 
+# Regression: a folder of time zones and a digit that is no number ended in tracebacks.
+@pytest.mark.parametrize(
+    ("name", "value"), [("TIME_ZONE", "America"), ("TIME_ZONE", "Mars/Base"), ("THREADS", "²"), ("PORT", "²²²²")]
+)
+def test_a_variable_that_cannot_be_used_is_named(name: str, value: str) -> None:
+    with pytest.raises(UserError, match=f"WAREHOUSE_{name} is '{value}'"):
+        Settings.from_env({f"WAREHOUSE_{name}": value})
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

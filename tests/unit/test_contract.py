@@ -41,6 +41,12 @@ def test_required_columns_become_error_rules() -> None:
         ("{}", "[{name: a, data_type: text}]", "t has no primary_key"),
         ("{primary_key: [b]}", "[{name: a, data_type: text}]", "names column 'b'"),
         ("{primary_key: [a]}", "[{name: a, data_type: blob}]", "has data_type 'blob'"),
+        # Regression: these two came through, and ended in PostgreSQL's words or a ValueError.
+        ("{primary_key: [a]}", "[{name: a, data_type: numeric(x)}]", r"data_type 'numeric\(x\)'"),
+        ("{primary_key: [a]}", "[{name: a, data_type: numeric(10)}]", r"data_type 'numeric\(10\)'"),
+        ("{primary_key: [a]}", "[{name: a, data_type: 'numeric(1,2)); drop table t; --'}]", "data_type 'numeric"),
+        # Regression: the letters of a name without brackets were taken for names.
+        ("{primary_key: bag}", "[{name: a, data_type: text}]", "names column 'bag'"),
         ("{primary_key: [a], delete_policy: drop}", "[{name: a, data_type: text}]", "delete_policy 'drop'"),
         ("{primary_key: [a], rules: [{name: r}]}", "[{name: a, data_type: text}]", "has a rule without"),
         (
@@ -69,6 +75,20 @@ def test_required_columns_become_error_rules() -> None:
 def test_a_contract_that_cannot_be_meant_is_refused(tmp_path: Path, meta: str, columns: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         read_contract(write_contract(tmp_path, meta, columns))
+
+
+def test_one_name_needs_no_brackets(tmp_path: Path) -> None:
+    meta = "{primary_key: key, rules: [{name: once, severity: error, unique: key}]}"
+    table = read_contract(write_contract(tmp_path, meta, "[{name: key, data_type: text}]")).table("t")
+    assert (table.primary_key, table.rules[0].unique) == (("key",), ("key",))
+
+
+# Regression: a file whose entries are still to be written was an AttributeError.
+@pytest.mark.parametrize("text", ["", "sources:", "sources: [{name: shop, tables: }]"])
+def test_a_file_without_tables_adds_none(tmp_path: Path, text: str) -> None:
+    write_contract(tmp_path, "{primary_key: a}", "[{name: a, data_type: text}]")
+    (tmp_path / "staging" / "shop" / "_other__sources.yml").write_text(text, encoding="utf-8")
+    assert list(read_contract(tmp_path).tables) == ["t"]
 
 
 def test_an_unknown_table_names_the_known_ones() -> None:

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from warehouse_assets.errors import UserError
 from warehouse_assets.extract import ddl, names, rules
 from warehouse_assets.extract.assets import build_extract_assets
 from warehouse_assets.extract.checks import DAILY_TABLES, MODEL_TABLES
@@ -76,11 +75,6 @@ def test_keys_and_what_refers_to_keys_compare_byte_by_byte() -> None:
     assert names.definitions(STOPS).as_string() == (
         '"stop_id" text collate "C", "truck_id" text collate "C", "note" text, "weight_lb" numeric(10,2)'
     )
-
-
-def test_a_type_that_is_none_cannot_get_into_a_statement() -> None:
-    with pytest.raises(UserError, match=r"write numeric\(p,s\)"):
-        names.type_of(Column("weight_lb", "numeric(1,2)); drop table raw.stops; --", "Weight."))
 
 
 def test_a_key_must_be_there_even_where_the_contract_does_not_say_so() -> None:

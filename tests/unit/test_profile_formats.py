@@ -52,6 +52,20 @@ def test_json_in_every_usual_shape(profile_of: Callable[..., FilesProfile], name
     assert not rejects
 
 
+# Regression: a number kept 17 of its digits, and lost the zeros at its end.
+def test_a_json_number_is_read_as_it_is_written(profile_of: Callable[..., FilesProfile]) -> None:
+    text = '{"id": 1.10, "day": "2024-03-05", "weight": 0.5e2}\n{"id": 12345678901234567890.5, "day": "2024-03-05"}\n'
+    rows, _ = read(
+        profile_of(
+            text,
+            name="a.ndjson",
+            selects={"loads": "select id as load_id, day as service_date, weight as weight_lb from loads_file"},
+        )
+    )
+    assert [row["load_id"] for row in rows] == ["1.10", "12345678901234567890.5"]
+    assert rows[0]["weight_lb"] == Decimal(50)
+
+
 def test_a_long_json_array_is_read_across_blocks_with_its_lines(profile_of: Callable[..., FilesProfile]) -> None:
     # Regression: a character of several bytes on the edge of a block must not be taken for broken UTF-8.
     items = [
@@ -80,6 +94,8 @@ def test_a_long_json_array_is_read_across_blocks_with_its_lines(profile_of: Call
         ("a.json", b'[{"id": 1},\n{"id": "\xff"}]', r"Line 2 of .*a\.json is no UTF-8"),
         ("a.json", b"[1, 2]", r"Line 1 of .*a\.json is no JSON object"),
         ("a.json", b'[{"id": NaN}]', "NaN is no JSON value"),
+        # Regression: this ended in a RecursionError.
+        ("a.json", b'[{"id": 1},\n {"id": ' + b"[" * 100_000, r"Line 2 of .*a\.json is no valid JSON \(.*too deeply"),
         ("a.ndjson", b'{"id": "1"}\n{"id": }\n', r"Line 2 of .*a\.ndjson is no valid JSON"),
         ("a.ndjson", b'{"id": "1"}\n{"id": "\\u0000"}\n', "Line 2 .*NUL character"),
     ],

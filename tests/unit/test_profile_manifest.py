@@ -72,6 +72,7 @@ def test_an_unknown_profile_or_setting_is_told_with_what_exists(
         ("name: x", "has no kind"),
         ("kind: mysql", "kind is 'mysql'; use one of postgres, files"),
         ("kind: files\ntime_zone: Texas", "time_zone 'Texas' is not known"),
+        ("kind: files\ntime_zone: America", "time_zone 'America' is not known"),
         ("kind: files\nsetings: {}", r"unknown key 'setings' \(did you mean 'settings'\?\)"),
         ("kind: files\nsettings: {Loads: {}}", "setting 'Loads': use another name"),
         ("kind: files\nsettings: {unreadable_rows: {}}", "use another name"),

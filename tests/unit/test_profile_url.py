@@ -74,7 +74,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_error(404, "Not Found")
 
     def do_HEAD(self) -> None:
-        self.do_GET()
+        if self.path.startswith("/get-only/"):
+            self.send_error(int(self.path.rpartition("/")[2]))
+        else:
+            self.do_GET()
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -222,6 +225,10 @@ def test_modification_times(server: str, profile_at: Callable[..., FilesProfile]
     written = profile_at(f"{server}/loads.csv").modified_at("loads")  # the SELECT is younger than the answer's header
     assert written == datetime.fromtimestamp((tmp_path / "loads.sql").stat().st_mtime, UTC)
     assert datetime.now(UTC) - profile_at(f"{server}/odd").modified_at("loads") < timedelta(seconds=5)
+    # Regression: a server that gives the file but tells nothing of it (a signed URL, say) stopped every tick.
+    for code in (403, 405, 501):
+        found = profile_at(f"{server}/get-only/{code}").modified_at("loads")
+        assert datetime.now(UTC) - found < timedelta(seconds=5)
     with pytest.raises(UserError, match="answers 404"):
         profile_at(f"{server}/gone.csv").modified_at("loads")
     with pytest.raises(UserError, match="There is no file"):

@@ -80,7 +80,8 @@ class EmbeddedServer:
 
     def has_crashed(self) -> bool:
         """Tell whether the server ended without being stopped: it left its pid file."""
-        return bool(self._pid_file()) and self._postmaster() is None
+        # the process first: a server that is stopped between the two looks has taken its pid file along
+        return self._postmaster() is None and bool(self._pid_file())
 
     # -- life ------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from warehouse_assets.extract.job import OnTable, Options
 from warehouse_assets.extract.load import ExtractionError, extract_system
 from warehouse_assets.extract.record import TableLoad
 from warehouse_assets.operate.options import RunOptions
-from warehouse_assets.operate.profile_choice import DEFAULT_PROFILE, stored_profile
+from warehouse_assets.operate.profile_choice import DEFAULT_PROFILE, remember_profile, stored_profile
 from warehouse_assets.source.contract import Contract, Table
 from warehouse_assets.source.profiles import Profile, open_profile
 
@@ -116,18 +116,19 @@ def progress_to(tell: Callable[[str], None]) -> OnTable:
 
 
 def profile_of(warehouse: WarehouseResource, options: RunOptions) -> Profile:
-    """The profile of a run: the one asked for, else the one this warehouse is filled from, else the default.
+    """The profile of a run: the one this warehouse is filled from, else the one asked for, else the default.
 
     Raises:
-        UserError: the profile is not there or lacks a setting.
+        UserError: the profile is not there, lacks a setting, or is another than this warehouse is filled from.
     """
-    if options.profile is not None:
-        name, values = options.profile, dict(options.profile_settings)
-    else:
-        with warehouse.connect() as connection:
-            stored = stored_profile(connection)
-        name, values = stored or (warehouse.settings.profile or DEFAULT_PROFILE, dict(options.profile_settings))
-    return open_profile(name, values, warehouse.databases.operational)
+    databases = warehouse.databases
+    with warehouse.connect() as connection:
+        known, known_settings = stored_profile(connection) or (None, {})
+    wanted = options.profile or known or warehouse.settings.profile or DEFAULT_PROFILE
+    # opened first: a warehouse is not bound to a profile that cannot be opened
+    profile = open_profile(wanted, {**known_settings, **options.profile_settings}, databases.operational)
+    remember_profile(databases, wanted, options.profile_settings)
+    return profile
 
 
 def build_extract_assets(contract: Contract) -> list[AssetsDefinition]:
@@ -149,7 +150,9 @@ def _system_assets(contract: Contract, system: str) -> AssetsDefinition:
     def extract(
         context: AssetExecutionContext, warehouse: WarehouseResource, options: RunOptions
     ) -> Iterator[MaterializeResult[None] | AssetCheckResult]:
-        selected = [names_by_key[key] for key in context.selected_asset_keys]
+        selected = {names_by_key[key] for key in context.selected_asset_keys}
+        # a check executed alone judges what a reading did, so the table is read for it
+        checked = {names_by_key[key.asset_key] for key in context.selected_asset_check_keys}
         failure: ExtractionError | None = None
         profile = profile_of(warehouse, options)
         try:
@@ -158,7 +161,7 @@ def _system_assets(contract: Contract, system: str) -> AssetsDefinition:
                 warehouse.settings,
                 profile,
                 system,
-                tables=selected,
+                tables=sorted(selected | checked),
                 contract=contract,
                 run_id=context.run.run_id,
                 options=Options(full_refresh=options.full_refresh),
@@ -176,7 +179,8 @@ def _system_assets(contract: Contract, system: str) -> AssetsDefinition:
                 context.log.warning(warning)
         done: Mapping[str, TableLoad] = {load.table: load for load in loads if load.status != "failed"}
         for name, load in done.items():
-            yield MaterializeResult(asset_key=asset_key(name), metadata=_metadata(load))
+            if name in selected:
+                yield MaterializeResult(asset_key=asset_key(name), metadata=_metadata(load))
         if failure is not None:
             raise UserError(str(failure)) from failure
         with warehouse.connect() as connection:

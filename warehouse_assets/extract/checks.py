@@ -85,7 +85,7 @@ def evaluate(
         time_zone: the company's, in which business days are told.
     """
     newest = _newest_day(connection)
-    before = _rows_before(connection, list(loads))
+    most = _most_rows(connection, list(loads))
     for name, load in loads.items():
         key = AssetKey(["raw", name])
         table = contract.table(name)
@@ -105,7 +105,7 @@ def evaluate(
                 },
             )
         if AssetCheckKey(key, FRESH_AND_FULL) in selected:
-            problems = _stale_or_lost(load, newest, before.get(name))
+            problems = _stale_or_lost(load, newest, most.get(name))
             yield AssetCheckResult(
                 passed=not problems,
                 asset_key=key,
@@ -123,22 +123,30 @@ def _newest_day(connection: psycopg.Connection) -> date | None:
     return row[0] if row else None
 
 
-def _rows_before(connection: psycopg.Connection, tables: list[str]) -> dict[str, int]:
-    """Rows of each table a week ago, or at its first extraction since, reckoned back through the job log."""
+def _most_rows(connection: psycopg.Connection, tables: list[str]) -> dict[str, int]:
+    """The most rows each table had in the last week, reckoned back through the job log."""
     rows = connection.execute(
         """
-        select
-            state.source_table,
-            state.rows_raw - coalesce(sum(coalesce(log.rows_inserted, 0) - coalesce(log.rows_deleted, 0)), 0)
+        with moves as (
+            select source_table, rows_inserted - rows_deleted as gained, job_log_id
+            from etl.job_log
+            where source_table = any(%(tables)s)
+                and status = 'succeeded'
+                and finished_at > now() - interval '7 days'
+        ),
+
+        since as (
+            select source_table, sum(gained) over (partition by source_table order by job_log_id desc) as gained
+            from moves
+        )
+
+        select state.source_table, state.rows_raw - least(min(since.gained), 0)
         from etl.table_state as state
-        left join etl.job_log as log
-            on log.source_table = state.source_table
-            and log.status = 'succeeded'
-            and log.finished_at > now() - interval '7 days'
-        where state.source_table = any(%s)
+        left join since on since.source_table = state.source_table
+        where state.source_table = any(%(tables)s)
         group by state.source_table, state.rows_raw
         """,
-        (tables,),
+        {"tables": tables},
     )
     return {name: int(count) for name, count in rows}
 
@@ -192,13 +200,13 @@ def _searched(table: Table, load: TableLoad, time_zone: str) -> sql.Composable:
     )
 
 
-def _stale_or_lost(load: TableLoad, newest: date | None, before: int | None) -> list[str]:
+def _stale_or_lost(load: TableLoad, newest: date | None, most: int | None) -> list[str]:
     problems = []
     latest = load.latest_day if load.table in DAILY_TABLES else None
     if latest is not None and newest is not None and newest - latest > FRESH_WITHIN:
         problems.append(f"its latest day is {latest}, that of the other daily tables {newest}")
-    if before and load.rows_raw < before / 2:
-        problems.append(f"it had {before} rows a week ago and has {load.rows_raw}")
+    if most and load.rows_raw < most / 2:
+        problems.append(f"it had {most} rows within the last week and has {load.rows_raw}")
     if load.rows_quarantined > QUARANTINE_SHARE * (load.rows_raw + load.rows_quarantined):
         problems.append(f"{load.rows_quarantined} of its rows are in quarantine, {load.rows_raw} in raw")
     return problems

@@ -20,6 +20,9 @@ from warehouse_assets.source.contract import Column, Table
 #: page and its index entries stay as they are: 1% of 5 million rows changed at random cost half as much as without.
 FILLFACTOR = 95
 
+#: The schemas whose views dbt makes.
+_DBT_SCHEMAS = frozenset({"staging", "intermediate", "features", "marts"})
+
 _FULL_NAMES = {"timestamptz": "timestamp with time zone"}
 
 
@@ -273,28 +276,41 @@ def is_wider(was: str, wanted: str) -> bool:
 
 
 def _drop_views(connection: psycopg.Connection, table: Table) -> None:
-    """Drop the staging views over the raw table, which dbt makes anew in the same run.
+    """Drop the staging views over the raw table and the views over these, which dbt makes anew in the same run.
 
     Raises:
-        UserError: a view that is not dbt's reads the table.
+        UserError: a view that is not dbt's reads the table, or a view of dbt's that would go with it.
     """
     views = connection.execute(
         """
-        select distinct nspname, relname
-        from pg_depend
-        join pg_rewrite on pg_rewrite.oid = pg_depend.objid
-        join pg_class on pg_class.oid = pg_rewrite.ev_class
+        with recursive reading as (
+            select to_regclass(%s)::oid as relation, false as is_view
+
+            union
+
+            select pg_rewrite.ev_class, true
+            from reading
+            join pg_depend on refclassid = 'pg_class'::regclass and refobjid = reading.relation
+            join pg_rewrite on classid = 'pg_rewrite'::regclass and pg_rewrite.oid = objid
+            where pg_rewrite.ev_class <> reading.relation
+        )
+
+        select nspname, relname
+        from reading
+        join pg_class on pg_class.oid = relation
         join pg_namespace on pg_namespace.oid = relnamespace
-        where refobjid = to_regclass(%s) and pg_class.oid <> refobjid
+        where is_view
+        order by nspname, relname
         """,
         (names.raw(table.name).as_string(),),
     ).fetchall()
     for schema, view in views:
-        if schema != "staging":
+        if schema not in _DBT_SCHEMAS:
             raise UserError(
                 f"View {schema}.{view} reads raw.{table.name}, whose columns have to change; "
                 "drop the view and run again."
             )
+    for schema, view in views:
         connection.execute(sql.SQL("drop view if exists {} cascade").format(sql.Identifier(schema, view)))
 
 

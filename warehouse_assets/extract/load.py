@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 
 from warehouse_assets.database.connections import Databases, connect, redact
+from warehouse_assets.database.errors import explain_error
 from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.extract import ddl, record, rules
 from warehouse_assets.extract.job import Job, OnTable, Options
@@ -232,16 +233,17 @@ def _work_off(work: _Work) -> None:
             try:
                 warehouse = pair.enter_context(contextlib.closing(_connected(work.warehouse_url)))
                 session = pair.enter_context(work.snapshot.session())
+                with explain_error("preparing the extraction"):
+                    # A commit lost in a crash takes rows, watermark and log with it, and all that came after: the next
+                    # run does it again. Not waiting for the disk saves each table a flush.
+                    warehouse.execute("set synchronous_commit = off")
+                    rules.prepare(warehouse)
             except (UserError, psycopg.Error) as error:
                 _fail_waiting(work, error)
                 return
             with work.lock:
                 work.connections.add(warehouse)
             try:
-                # A commit lost in a crash takes rows, watermark and log with it, and all that came after: the next run
-                # does it again. Not waiting for the disk saves each table a flush.
-                warehouse.execute("set synchronous_commit = off")
-                rules.prepare(warehouse)
                 _extract_waiting(work, warehouse, session)
             finally:
                 with work.lock:

@@ -1,12 +1,10 @@
 """Names of the relations and columns that extraction writes, as SQL. No statements belong here."""
 
-import re
 from collections.abc import Iterable
 
 from psycopg import sql
 
-from warehouse_assets.errors import UserError
-from warehouse_assets.source.contract import COLUMN_TYPES, Column, Table
+from warehouse_assets.source.contract import Column, Table
 
 #: Columns of every raw table beside the contracted ones, with their types.
 SYSTEM_COLUMNS = {
@@ -53,13 +51,7 @@ def same(names: Iterable[str], left: str, right: str) -> sql.Composed:
 
 
 def type_of(column: Column) -> sql.SQL:
-    """The column's type as SQL.
-
-    Raises:
-        UserError: the contract holds no type that can stand in a statement.
-    """
-    if column.data_type not in COLUMN_TYPES and not re.fullmatch(r"numeric\(\d+, ?\d+\)", column.data_type):
-        raise UserError(f"The contract gives {column.name} the type {column.data_type!r}; write numeric(p,s).")
+    """The column's type as SQL; the contract lets none through that is no type."""
     return sql.SQL(column.data_type)
 
 

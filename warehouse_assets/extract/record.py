@@ -77,8 +77,18 @@ def read_state(connection: psycopg.Connection, table: str) -> TableState | None:
     return None if row is None else TableState(*row)
 
 
-def write_state(connection: psycopg.Connection, load: TableLoad, contract_hash: str, *, is_raw_changed: bool) -> None:
-    """Move the table's state to what ``load`` left. Without a batch only the reading itself is recorded."""
+def write_state(
+    connection: psycopg.Connection,
+    load: TableLoad,
+    contract_hash: str,
+    *,
+    is_raw_changed: bool,
+    read_at: datetime | None = None,
+) -> None:
+    """Move the table's state to what ``load`` left. Without a batch only the reading itself is recorded.
+
+    ``read_at`` is when the source was read, where that was before this transaction.
+    """
     connection.execute(
         """
         insert into etl.table_state as state (
@@ -87,8 +97,8 @@ def write_state(connection: psycopg.Connection, load: TableLoad, contract_hash: 
         )
         values (
             %(table)s, %(profile)s, coalesce(%(batch)s, 0), case when %(changed)s then %(batch)s end, %(watermark)s,
-            %(rows_raw)s, %(rows_quarantined)s, %(hash)s, now(), case when %(changed)s then now() end,
-            case when %(reconciled)s then now() end, %(latest_day)s
+            %(rows_raw)s, %(rows_quarantined)s, %(hash)s, coalesce(%(read_at)s, now()),
+            case when %(changed)s then now() end, case when %(reconciled)s then now() end, %(latest_day)s
         )
         on conflict (source_table) do update
         set
@@ -115,6 +125,7 @@ def write_state(connection: psycopg.Connection, load: TableLoad, contract_hash: 
             "hash": contract_hash,
             "reconciled": load.is_reconciled,
             "latest_day": load.latest_day,
+            "read_at": read_at,
         },
     )
 

@@ -93,14 +93,13 @@ def conditions(table: Table) -> list[Rule]:
 
 def note_rejects(connection: psycopg.Connection, table: Table, rejects: Sequence[Reject]) -> int:
     """Note rows that the source could not even hand over, with the key where it can be read; return how many."""
-    with connection.cursor() as cursor:
+    copy_in = "copy pg_temp.extract_rejected (key, rules, row) from stdin"  # 50,000 rows: 0.7 s, by insert 4.5 s
+    with connection.cursor() as cursor, cursor.copy(copy_in) as sink:
         for reject in rejects:
             rule, text = reject_as_row(reject)
             row = json.loads(text)
             key = [None if row.get(name) is None else str(row[name]) for name in table.primary_key]
-            cursor.execute(
-                "insert into pg_temp.extract_rejected (key, rules, row) values (%s, %s, %s)", (key, [rule], text)
-            )
+            sink.write_row((key, [rule], text))
     return len(rejects)
 
 

@@ -77,9 +77,13 @@ class Session(Protocol):
 
 
 class Snapshot(Protocol):
-    """The source at one instant; ``now`` is what its own clock shows."""
+    """The source at one instant; ``now`` is what its own clock shows.
+
+    ``read_at`` tells of files when they were opened, by the clock of their times of modification; None: as rows arrive.
+    """
 
     now: datetime
+    read_at: datetime | None
 
     def session(self) -> AbstractContextManager[Session]:
         """Open a reader of this snapshot."""
@@ -183,6 +187,8 @@ def _overlap(data_type: str) -> sql.Composable | None:
 class PostgresSnapshot:
     """A PostgreSQL source as it is at one instant, for any number of readers."""
 
+    read_at: datetime | None = None
+
     def __init__(self, url: str, profile: PostgresProfile, keeper: psycopg.Connection):
         self._url = url
         self._profile = profile
@@ -217,7 +223,8 @@ class PostgresSnapshot:
 
     def count(self, table: Table) -> int:
         """Count the rows of the profile's SELECT on the connection that keeps the snapshot."""
-        with self._lock, explain_error(f"counting {table.name} in the source"):
+        # in a savepoint: a count that fails must not end the transaction that keeps the snapshot
+        with self._lock, explain_error(f"counting {table.name} in the source"), self._keeper.transaction():
             # one core, since the others are busy with the rows themselves
             self._keeper.execute("set local max_parallel_workers_per_gather = 0")
             row = self._keeper.execute(
@@ -294,6 +301,7 @@ class FilesSnapshot:
     def __init__(self, profile: FilesProfile):
         self._profile = profile
         self.now = datetime.now(UTC)
+        self.read_at: datetime | None = self.now
 
     @contextmanager
     def session(self) -> Iterator[FilesSession]:

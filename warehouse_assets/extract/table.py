@@ -38,7 +38,9 @@ def extract_table(job: Job) -> TableLoad:
         else:
             is_raw_changed = incremental.load_again(job, state)
         load.status = "unchanged" if load.batch_id is None else "succeeded"
-        record.write_state(job.warehouse, load, job.contract_hash, is_raw_changed=is_raw_changed)
+        record.write_state(
+            job.warehouse, load, job.contract_hash, is_raw_changed=is_raw_changed, read_at=job.snapshot.read_at
+        )
         load.seconds = time.monotonic() - began
         load.job_log_id = record.write_log(job.warehouse, load)
     load.seconds = time.monotonic() - began

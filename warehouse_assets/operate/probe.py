@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from warehouse_assets.database.connections import connect, resolve
+from warehouse_assets.database.errors import explain_error
 from warehouse_assets.extract import names
 from warehouse_assets.operate.profile_choice import stored_profile
 from warehouse_assets.settings import Settings
@@ -24,7 +25,7 @@ def moved_tables(settings: Settings) -> list[str] | None:
     only reading it can tell, and a change must not wait longer than its schedule.
 
     Raises:
-        UserError: the source cannot be reached.
+        UserError: the source cannot be reached, or a value of it cannot be read.
     """
     databases = resolve(settings)
     with connect(databases.warehouse, application_name="warehouse sensor") as connection:
@@ -68,6 +69,7 @@ def _tables_ahead(profile: PostgresProfile, url: str, watermarks: dict[str, str 
                     type=names.type_of(table.column(table.cursor)),
                     select=mapped.query,
                 )
-            row = connection.execute(query).fetchone()
+            with explain_error(f"asking the source for news of {name}"):
+                row = connection.execute(query).fetchone()
             if row and row[0]:
                 yield name

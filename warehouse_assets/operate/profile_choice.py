@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 import psycopg
 
 from warehouse_assets.database.connections import Databases, connect
 from warehouse_assets.errors import UserError
+from warehouse_assets.source.profiles.profile import profile_directory, shipped_profiles
 
 DEFAULT_PROFILE = "default"
 
@@ -20,27 +22,37 @@ def stored_profile(connection: psycopg.Connection) -> tuple[str, dict[str, str]]
     return stored["profile"], json.loads(stored.get("profile_settings", "{}"))
 
 
+def _lasting(name: str) -> str:
+    """The name of a shipped profile, or the whole path of a folder: a later run may start elsewhere."""
+    return name if name in shipped_profiles() else str(Path(name).expanduser().absolute())
+
+
 def remember_profile(
     databases: Databases, profile: str | None, settings: Mapping[str, str] | None
 ) -> tuple[str, dict[str, str]]:
     """Return the profile this warehouse is filled from and its settings, and store what is new of them.
 
     Raises:
-        UserError: the warehouse already holds another profile's rows.
+        UserError: the warehouse already holds another profile's rows, or there is no such profile.
     """
     with connect(databases.warehouse, application_name="warehouse run") as connection:
+        connection.execute("select pg_advisory_xact_lock(hashtextextended('profile', 0))")  # the first run binds
         known, known_settings = stored_profile(connection) or (None, {})
-        if known and profile and profile != known:
+        if known and profile and _lasting(profile) != _lasting(known):
             raise UserError(
                 f"This warehouse is filled from profile {known!r}, not {profile!r}: "
                 "use another WAREHOUSE_HOME for it, or empty this one with `warehouse reset --yes`."
             )
-        name = profile or known or DEFAULT_PROFILE
+        name = known
+        if name is None:
+            profile_directory(profile or DEFAULT_PROFILE)  # refuses one that is not there
+            name = _lasting(profile or DEFAULT_PROFILE)
         chosen = {**known_settings, **(settings or {})}
-        for key, value in (("profile", name), ("profile_settings", json.dumps(chosen))):
-            connection.execute(
-                "insert into etl.setting (key, value) values (%s, %s) "
-                "on conflict (key) do update set value = excluded.value",
-                [key, value],
-            )
+        if (known, known_settings) != (name, chosen):
+            for key, value in (("profile", name), ("profile_settings", json.dumps(chosen))):
+                connection.execute(
+                    "insert into etl.setting (key, value) values (%s, %s) "
+                    "on conflict (key) do update set value = excluded.value",
+                    [key, value],
+                )
     return name, chosen

@@ -12,8 +12,9 @@ from warehouse_assets.errors import UserError
 from warehouse_assets.settings import Settings
 
 _ROWS_AT_ONCE = 1_000
-#: Printed as PostgreSQL writes them: Python has no infinity, no 24:00 and no years before 1 or after 9999.
-_TIMES = ("date", "timestamp", "timestamptz", "time", "timetz", "interval")
+#: Types whose values Python prints well. All others are printed as PostgreSQL writes them: JSON as JSON, arrays in
+#: braces, and Python has no infinite days, no 24:00 and no years before 1 or after 9999.
+_AS_PYTHON = ("bool", "int2", "int4", "int8")
 
 
 def rows_of(settings: Settings, database: str, query: str) -> Iterator[Sequence[Any]]:
@@ -31,8 +32,6 @@ def rows_of(settings: Settings, database: str, query: str) -> Iterator[Sequence[
         connection.execute("set default_transaction_read_only = on")
         connection.commit()
         connection.read_only = True
-        for name in _TIMES:
-            connection.adapters.register_loader(name, TextLoader)
         try:
             # A stream tells no columns before its first row. PostgreSQL prepares no more than one statement.
             prepared = connection.pgconn.prepare(b"", statement)
@@ -41,6 +40,10 @@ def rows_of(settings: Settings, database: str, query: str) -> Iterator[Sequence[
             described = connection.pgconn.describe_prepared(b"")
             if not described.nfields:
                 raise UserError("The statement returns no rows; `warehouse sql` answers queries only.")
+            types = connection.adapters.types
+            for oid in {described.ftype(place) for place in range(described.nfields)}:
+                if oid not in {types[name].oid for name in _AS_PYTHON}:
+                    connection.adapters.register_loader(oid, TextLoader)
             yield [(described.fname(place) or b"").decode() for place in range(described.nfields)]
             with connection.cursor() as cursor:
                 yield from cursor.stream(statement, size=_ROWS_AT_ONCE)

@@ -89,11 +89,11 @@ def run_warehouse(settings: Settings, request: RunRequest, console: Console) -> 
     if not is_default:
         # A profile that cannot be opened is refused before this warehouse is bound to it.
         open_profile(name, {**known_settings, **(request.settings or {})}, databases.operational).close()
+    elif request.settings and settings.source_url is not None:
+        raise UserError("--set has nothing to set: the profile 'default' over your own database takes no settings.")
     profile, profile_settings = remember_profile(databases, wanted, {} if is_default else request.settings)
     if is_default and settings.source_url is None:
         simulate_if_needed(databases, request, console)
-    elif is_default and request.settings:
-        raise UserError("--set has nothing to set: the profile 'default' over your own database takes no settings.")
     with progress(console, "Materializing the assets") as on_progress:
         prepare_instance(settings)
         parsing.result()

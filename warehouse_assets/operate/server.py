@@ -1,14 +1,16 @@
 """Starting, stopping, migrating and removing what a home holds: the commands around the embedded server."""
 
+import os
 import shutil
 import time
+from pathlib import Path
 
 from warehouse_assets.database.connections import connect, embedded_server, needs_embedded, resolve
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.database.migrate import migrate
 from warehouse_assets.errors import UserError
 from warehouse_assets.operate.profile_choice import remember_profile
-from warehouse_assets.settings import Settings
+from warehouse_assets.settings import PROJECT_ROOT, Settings
 
 #: How long the sessions of programs that have ended may stay: the server looks after busy ones every 5 s.
 _LEAVING_SECONDS = 10.0
@@ -61,15 +63,22 @@ def reset_home(settings: Settings, confirmed: bool) -> str:
     """Remove the home with the embedded databases; return what to tell the user.
 
     Raises:
-        UserError: it was not confirmed.
+        UserError: it was not confirmed, the home is no folder of the product's alone, or something in it stays.
     """
+    home = settings.home
     if not confirmed:
-        raise UserError(f"This removes everything in {settings.home}; say `warehouse reset --yes` to do it.")
-    if not settings.home.exists():
-        return f"Nothing to remove: {settings.home} does not exist."
+        raise UserError(f"This removes everything in {home}; say `warehouse reset --yes` to do it.")
+    if not home.exists():
+        return f"Nothing to remove: {home} does not exist."
+    for folder, what in ((PROJECT_ROOT, "the product itself"), (Path(os.path.expanduser("~")), "your home directory")):
+        if folder.is_relative_to(home):
+            raise UserError(f"{home} holds {what}, which `warehouse reset` would remove; set WAREHOUSE_HOME.")
     embedded_server(settings).destroy()
-    shutil.rmtree(settings.home, ignore_errors=True)
-    return f"Removed {settings.home}."
+    shutil.rmtree(home, ignore_errors=True)
+    left = next(home.iterdir(), None) if home.is_dir() else home  # the empty folder of a volume stays
+    if left is not None and left.exists():
+        raise UserError(f"{left} could not be removed; remove it as the user it belongs to.")
+    return f"Removed {home}."
 
 
 def migrate_all(settings: Settings) -> str:
@@ -77,8 +86,6 @@ def migrate_all(settings: Settings) -> str:
 
     Where the environment names the source, the profile is settled too, so that the schedules can begin.
     """
-    import os
-
     from dagster import DagsterInstance
 
     from warehouse_assets.operate.home import process_environment

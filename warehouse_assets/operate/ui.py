@@ -66,11 +66,14 @@ def serve_ui(settings: Settings, port: int) -> int:
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, stop)
     child = subprocess.Popen(command, env=environment, cwd=environment["DAGSTER_HOME"], start_new_session=True)
-    look_at = time.monotonic()
-    while child.poll() is None and not stopping.wait(_POLL_SECONDS):
-        if time.monotonic() > look_at:
-            look_at = time.monotonic() + _look_after(settings)
-    return _end(child) if stopping.is_set() else 1
+    try:
+        look_at = time.monotonic()
+        while child.poll() is None and not stopping.wait(_POLL_SECONDS):
+            if time.monotonic() > look_at:
+                look_at = time.monotonic() + _look_after(settings)
+    finally:
+        _end(child)
+    return 0 if stopping.is_set() else 1
 
 
 def _look_after(settings: Settings) -> float:
@@ -84,8 +87,8 @@ def _look_after(settings: Settings) -> float:
     return _LOOK_SECONDS
 
 
-def _end(child: subprocess.Popen[bytes]) -> int:
-    """End the child with all it started: politely, then by force; the daemon's runs are given time to note it."""
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End the child, if it lives, with all it started: politely, then by force; runs are given time to note it."""
     for polite, patience in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGTERM, 5)):
         with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
             child.send_signal(polite)
@@ -93,4 +96,3 @@ def _end(child: subprocess.Popen[bytes]) -> int:
             break
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    return 0

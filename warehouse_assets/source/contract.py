@@ -3,6 +3,7 @@
 Only reading and validating the YAML belongs here; DDL, extraction and simulation are built on top of it.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -157,7 +158,12 @@ def _fail(path: Path, where: str, what: str) -> UserError:
 
 
 def _type_is_known(data_type: str) -> bool:
-    return data_type in COLUMN_TYPES or data_type.startswith("numeric(")
+    return data_type in COLUMN_TYPES or re.fullmatch(r"numeric\(\d+, ?\d+\)", data_type) is not None
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """One name, or a list of them."""
+    return (value,) if isinstance(value, str) else tuple(map(str, value or ()))
 
 
 def _meta(entry: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -193,8 +199,7 @@ def _parse_business_date(path: Path, table: str, value: Any) -> BusinessDate | N
         case {"from": str(start), "to": str(end)}:
             return BusinessDate(start=start, end=end)
         case {"through": str() | list() as through, "key": str(key)}:
-            tables = (through,) if isinstance(through, str) else tuple(map(str, through))
-            return BusinessDate(through=tables, key=key, taken=tuple(value.get("taken", ())))
+            return BusinessDate(through=_names(through), key=key, taken=_names(value.get("taken")))
         case _:
             raise _fail(path, table, "has a business_date that is neither a column, {from, to} nor {through, key}")
 
@@ -204,7 +209,7 @@ def _parse_rule(path: Path, table: str, entry: Mapping[str, Any]) -> Rule:
     has_condition = ("expect" in entry) != ("unique" in entry) and isinstance(entry.get("expect", ""), str)
     if not name or severity not in ("error", "warning") or not has_condition:
         raise _fail(path, table, "has a rule without name, severity (error or warning), or expect or unique")
-    return Rule(str(name), severity, expect=entry.get("expect"), unique=tuple(entry.get("unique", ())))
+    return Rule(str(name), severity, expect=entry.get("expect"), unique=_names(entry.get("unique")))
 
 
 def _parse_table(path: Path, system: str, entry: Mapping[str, Any]) -> Table:
@@ -216,7 +221,7 @@ def _parse_table(path: Path, system: str, entry: Mapping[str, Any]) -> Table:
         name=name,
         description=str(entry.get("description", "")),
         columns=columns,
-        primary_key=tuple(meta.get("primary_key") or ()),
+        primary_key=_names(meta.get("primary_key")),
         cursor=meta.get("cursor"),
         business_date=_parse_business_date(path, name, meta.get("business_date")),
         delete_policy=meta.get("delete_policy", "reconcile"),
@@ -249,8 +254,8 @@ def read_contract(models_dir: Path) -> Contract:
             content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         except yaml.YAMLError as error:
             raise UserError(f"{path.name} is not valid YAML: {str(error).splitlines()[0]}.") from error
-        for source in content.get("sources", ()):
-            for entry in source.get("tables", ()):
+        for source in (content or {}).get("sources") or ():
+            for entry in source.get("tables") or ():
                 table = _parse_table(path, str(source["name"]), entry)
                 if table.name in tables:
                     raise _fail(path, table.name, "is contracted twice")

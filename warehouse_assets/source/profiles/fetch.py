@@ -29,6 +29,8 @@ _CHUNK = 1 << 20
 BROKEN = "\ufdd0"
 _MARK = "warehouse-mark-broken"
 _OWN_HEADERS = {"User-Agent": "warehouse-assets", "Accept-Encoding": "gzip"}
+#: How servers refuse to tell of a file that they give: a signed URL is for one method (403), others know GET alone.
+_NO_HEAD = (403, 405, 501)
 _FORMATS = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -102,8 +104,13 @@ def modification_times(location: Location) -> list[datetime]:
     """
     if not _is_url(location.text):
         return [datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in _paths(location)]
-    with _answering(location, "HEAD") as answer:
-        text = answer.headers.get("Last-Modified")
+    try:
+        with _answering(location, "HEAD") as answer:
+            text = answer.headers.get("Last-Modified")
+    except _StatusError as error:
+        if error.code not in _NO_HEAD:
+            raise
+        text = None
     try:
         return [parsedate_to_datetime(text).astimezone(UTC) if text else datetime.now(UTC)]
     except ValueError:
@@ -147,6 +154,14 @@ def _shown_url(url: str) -> str:
     return server if server == "the URL" else server + urllib.parse.urlsplit(url).path
 
 
+class _StatusError(UserError):
+    """The server answers, but not with the file."""
+
+    def __init__(self, sentence: str, code: int):
+        super().__init__(sentence)
+        self.code = code
+
+
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects, but takes the profile's headers, which may hold secrets, to no other server."""
 
@@ -180,9 +195,10 @@ def _answering(location: Location, method: str) -> Iterator[Any]:
     except urllib.error.HTTPError as error:
         error.close()
         reason = http.client.responses.get(error.code, "")
-        raise UserError(
+        raise _StatusError(
             f"{shown} answers {f'{error.code} {reason}'.strip()}; correct the URL, its parameters or the credentials "
-            "it needs."
+            "it needs.",
+            error.code,
         ) from None
     except TimeoutError as error:
         raise UserError(

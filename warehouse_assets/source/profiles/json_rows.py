@@ -20,7 +20,30 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON value")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+class _Number(float):
+    """A number with a fraction or exponent, and the digits it is written with: a float keeps 17 of them."""
+
+    text: str
+
+
+def _number(text: str) -> _Number:
+    number = _Number(text)
+    number.text = text
+    return number
+
+
+class _Decoder(json.JSONDecoder):
+    """Python's decoder, which says of a value nested too deeply what it says of one that is broken."""
+
+    def raw_decode(self, s: str, idx: int = 0) -> tuple[Any, int]:
+        """The value at ``idx`` and where it ends."""
+        try:
+            return super().raw_decode(s, idx)
+        except RecursionError as error:
+            raise ValueError("objects and arrays are nested too deeply") from error
+
+
+_DECODER = _Decoder(parse_constant=_no_constant, parse_float=_number)
 
 
 def spool_json(file: LocalFile, source: FileSource, writer: SpoolWriter) -> None:
@@ -201,4 +224,6 @@ def _as_text(value: Any) -> str | None:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, _Number):
+        return value.text
     return as_json(value)

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 
 from warehouse_assets.errors import UserError
-from warehouse_assets.settings import Settings
+from warehouse_assets.settings import Settings, is_time_zone
 
 Kind = Literal["postgres", "files"]
 Format = Literal["csv", "json", "xml", "parquet"]
@@ -217,12 +216,8 @@ def read_manifest(directory: Path) -> Manifest:
         files={str(k): _file_source(path, str(k), v) for k, v in reader.take("files", dict, {}).items()},
     )
     reader.finish()
-    try:
-        ZoneInfo(manifest.time_zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise UserError(
-            f"{path}: time_zone {manifest.time_zone!r} is not known; use one such as America/Chicago."
-        ) from error
+    if not is_time_zone(manifest.time_zone):
+        raise UserError(f"{path}: time_zone {manifest.time_zone!r} is not known; use one such as America/Chicago.")
     if manifest.kind == "postgres" and manifest.files:
         raise UserError(f"{path}: a profile of kind postgres has no files; remove them, or write `kind: files`.")
     if manifest.kind == "files" and manifest.tables_from:

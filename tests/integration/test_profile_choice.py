@@ -1,0 +1,37 @@
+"""Which profile a warehouse is bound to, by whichever command or run comes first."""
+
+from pathlib import Path
+
+import pytest
+
+from warehouse_assets.database.connections import Databases
+from warehouse_assets.errors import UserError
+from warehouse_assets.operate.profile_choice import remember_profile
+
+
+@pytest.fixture(name="own")
+def own_fixture(warehouse_url: str) -> Databases:
+    """Databases whose warehouse is fresh."""
+    return Databases(warehouse_url, warehouse_url, warehouse_url, None)
+
+
+# Regression: WAREHOUSE_PROFILE=./mine was kept as it is; the UI, which starts elsewhere, did not find the folder.
+def test_a_folder_is_remembered_by_its_whole_path(
+    own: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    expected = (str(tmp_path / "mine"), {"loads": "a.csv"})
+    assert remember_profile(own, "./mine", {"loads": "a.csv"}) == expected
+    assert remember_profile(own, "mine", None) == expected
+    monkeypatch.chdir("/")
+    assert remember_profile(own, None, None) == expected
+    with pytest.raises(UserError, match=r"is filled from profile '.*/mine', not 'austin'"):
+        remember_profile(own, "austin", None)
+
+
+# Regression: `warehouse migrate` bound the warehouse to a misspelt WAREHOUSE_PROFILE; the right one was refused then.
+def test_a_profile_that_is_not_there_is_not_remembered(own: Databases) -> None:
+    with pytest.raises(UserError, match="There is no profile 'austn'"):
+        remember_profile(own, "austn", None)
+    assert remember_profile(own, "austin", None) == ("austin", {})
