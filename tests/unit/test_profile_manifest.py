@@ -77,6 +77,7 @@ def test_an_unknown_profile_or_setting_is_told_with_what_exists(
         ("kind: files\nsettings: {Loads: {}}", "setting 'Loads': use another name"),
         ("kind: files\nsettings: {unreadable_rows: {}}", "use another name"),
         ("kind: files\nsettings: {a: {defalt: 1}}", r"unknown key 'defalt' \(did you mean 'default'\?\)"),
+        ("kind: files\nsettings: {a: {secret: true}}", "setting 'a' is secret: name the variable"),
         ("kind: files\nfiles: {f: {}}", "file 'f' has no location"),
         ("kind: files\nfiles: {f: {location: a, format: xls}}", "format is 'xls'; use one of csv, json, xml, parquet"),
         ("kind: files\nfiles: {f: {location: a, delimiter: ;;}}", "delimiter is ';;'; use one character"),
@@ -129,6 +130,17 @@ def test_settings_come_from_set_then_environment_then_default(tmp_path: Path) ->
     assert select({}, {}) == start + f"'2020-01-01' {rest}"
     assert select({}, {"ACME_SINCE": "2021-01-01"}) == start + f"'2021-01-01' {rest}"
     assert select({"since": "x'; drop table l"}, {"ACME_SINCE": "y"}) == (start + f"'x''; drop table l' {rest}")
+
+
+def test_a_secret_comes_from_its_variable_only(tmp_path: Path) -> None:
+    manifest = "kind: postgres\nsettings:\n  token: {secret: true, env: ACME_TOKEN}\n"
+    folder = write(tmp_path / "p", manifest, {"loads.sql": "select {token} as load_id from l"})
+    with pytest.raises(UserError, match=r"is secret, .* put it into the variable ACME_TOKEN") as refused:
+        open_profile(folder, {"token": "hunter2"}, environ={})
+    assert "hunter2" not in str(refused.value)
+    with pytest.raises(UserError, match="needs the variable ACME_TOKEN"):
+        open_profile(folder, {}, environ={})
+    assert "'hunter2'" in open_profile(folder, {}, environ={"ACME_TOKEN": "hunter2"}).select("loads")
 
 
 @pytest.mark.parametrize("kind", ["postgres", "files"])

@@ -25,13 +25,17 @@ _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 @dataclass(frozen=True)
 class Setting:
-    """One ``--set`` key of a profile. Without a default and not optional, it must be given."""
+    """One ``--set`` key of a profile. Without a default and not optional, it must be given.
+
+    What is given is stored with the warehouse and shown with each run: a secret comes from its variable only.
+    """
 
     name: str
     help: str = ""
     default: str | None = None
     env: str | None = None
     is_optional: bool = False
+    is_secret: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,8 +144,11 @@ def _setting(path: Path, name: str, value: Any) -> Setting:
         default=reader.take("default", str),
         env=reader.take("env", str),
         is_optional=reader.take("optional", bool, False),
+        is_secret=reader.take("secret", bool, False),
     )
     reader.finish()
+    if setting.is_secret and setting.env is None:
+        raise UserError(f"{where} is secret: name the variable of the environment that holds it, `env: NAME`.")
     return setting
 
 
@@ -239,6 +246,11 @@ def resolve_settings(manifest: Manifest, given: Mapping[str, str], environ: Mapp
             raise UserError(
                 f"Profile {manifest.name!r} has no setting {key!r}{closest(key, possible)}; it has {known(possible)}."
             )
+        if key in manifest.settings and manifest.settings[key].is_secret:
+            raise UserError(
+                f"Setting {key!r} of profile {manifest.name!r} is secret, and what --set is given is stored and shown: "
+                f"put it into the variable {manifest.settings[key].env} instead."
+            )
     mode = given.get(UNREADABLE_ROWS, "stop")
     if mode not in get_args(UnreadableRows):
         raise UserError(f"Setting {UNREADABLE_ROWS} is {mode!r}; use stop or quarantine.")
@@ -257,10 +269,9 @@ def resolve_settings(manifest: Manifest, given: Mapping[str, str], environ: Mapp
                 for item in manifest.settings.values()
                 if item.default is None and not item.is_optional
             )
-            variable = f" (or the variable {setting.env})" if setting.env else ""
-            raise UserError(
-                f"Profile {manifest.name!r} needs --set {setting.name}=VALUE{variable}; mandatory are {wanted}."
-            )
+            ways = [] if setting.is_secret else [f"--set {setting.name}=VALUE"]
+            ways += [f"the variable {setting.env}"] if setting.env else []
+            raise UserError(f"Profile {manifest.name!r} needs {' or '.join(ways)}; mandatory are {wanted}.")
     return values
 
 
