@@ -217,13 +217,13 @@ earned as (
 ),
 
 company as (
-    select sum(contribution_usd) / nullif(sum(revenue_usd), 0) as contribution_ratio from earned
+    select sum(contribution_usd) / nullif(greatest(sum(revenue_usd), 0), 0) as contribution_ratio from earned
 ),
 
 type_margin as (
     select
         customers.customer_type,
-        sum(earned.contribution_usd) / nullif(sum(earned.revenue_usd), 0) as contribution_ratio
+        sum(earned.contribution_usd) / nullif(greatest(sum(earned.revenue_usd), 0), 0) as contribution_ratio
     from earned
     inner join customers on customers.customer_id = earned.customer_id
     group by customers.customer_type
@@ -244,7 +244,10 @@ margin as (
         customers.customer_id,
         least(
             coalesce(
-                case when settled.customer_id is not null then earned.contribution_usd / nullif(earned.revenue_usd, 0) end,
+                case
+                    when settled.customer_id is not null
+                        then earned.contribution_usd / nullif(greatest(earned.revenue_usd, 0), 0)
+                end,
                 type_margin.contribution_ratio,
                 company.contribution_ratio
             ),

@@ -240,8 +240,9 @@ select
     {%- endfor %}
     receivable_on_account_usd::numeric(14, 2) as receivable_on_account_usd,
     receivable_usd::numeric(14, 2) as receivable_usd,
-    (receivable_usd * least(90, business_date - first_entry_date + 1) / nullif(invoiced_90_days_usd, 0))::numeric(10, 1)
-        as days_sales_outstanding,
+    (
+        receivable_usd * least(90, business_date - first_entry_date + 1) / nullif(greatest(invoiced_90_days_usd, 0), 0)
+    )::numeric(10, 1) as days_sales_outstanding,
     -- budget
     revenue_budget_usd::numeric(14, 2) as revenue_budget_usd,
     (revenue_usd - revenue_budget_usd)::numeric(14, 2) as revenue_budget_variance_usd,
