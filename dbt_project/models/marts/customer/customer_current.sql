@@ -71,10 +71,19 @@ hazard as (
     select monthly_hazard from {{ ref('int_customer__hazard') }}
 ),
 
+predictions as (
+    select * from {{ ref('stg_ml__churn_prediction') }}
+),
+
+-- of the last scoring alone: what was said of one that left and came back is out of date
+last_scoring as (
+    select max(as_of) as as_of from predictions
+),
+
 prediction as (
-    select distinct on (customer_id) *
-    from {{ ref('stg_ml__churn_prediction') }}
-    order by customer_id, as_of desc
+    select predictions.*
+    from predictions
+    inner join last_scoring on last_scoring.as_of = predictions.as_of
 ),
 
 -- the stretch that holds the clock's day, else the last one before it, else the first ahead
