@@ -51,4 +51,6 @@ def test_a_missing_column_is_an_error_not_a_pass(frame: pd.DataFrame) -> None:
 
     verdict = judge_frame(frame, [gxe.ExpectColumnValuesToNotBeNull(column="gone")], ["customer_id"])
     assert verdict.has_errors
-    assert "gone" in verdict.broken[0].sentence
+    # Regression: it was "broken by 0 rows", without the reason.
+    assert "gone column values to not be null could not be judged:" in verdict.broken[0].sentence
+    assert '"gone" in BatchData does not exist' in verdict.broken[0].sentence

@@ -14,16 +14,22 @@ _NAMED_ROWS = 10
 
 @dataclass(frozen=True)
 class BrokenRule:
-    """One expectation that does not hold: ``keys`` names the first rows that break it, ``rows`` counts all."""
+    """One expectation that does not hold: ``keys`` names the first rows that break it, ``rows`` counts all.
+
+    ``trouble`` says why it could not be judged at all.
+    """
 
     rule: str
     severity: str
     rows: int
     keys: tuple[str, ...]
+    trouble: str | None = None
 
     @property
     def sentence(self) -> str:
         """The rule, how many rows break it, and which."""
+        if self.trouble:
+            return f"{self.rule} could not be judged: {self.trouble}"
         named = f": {', '.join(self.keys)}{' …' if self.rows > len(self.keys) else ''}" if self.keys else ""
         return f"{self.rule} broken by {self.rows} row{'' if self.rows == 1 else 's'}{named}"
 
@@ -47,6 +53,14 @@ def _rule_name(kind: str, arguments: dict[str, Any]) -> str:
     subject = shown.pop("column", None) or ", ".join(shown.pop("column_list", []))
     details = ", ".join(f"{name} {value}" for name, value in shown.items())
     return f"{subject} {kind.removeprefix('expect_').replace('_', ' ')}{f' ({details})' if details else ''}".strip()
+
+
+def _exception_message(info: dict[str, Any]) -> str | None:
+    # flat, or one entry for each metric that could not be had
+    for each in (info, *(entry for entry in info.values() if isinstance(entry, dict))):
+        if message := each.get("exception_message"):
+            return str(message)
+    return None
 
 
 def judge_frame(frame: "pd.DataFrame", expectations: Sequence[Any], key_columns: Sequence[str]) -> FrameVerdict:
@@ -79,13 +93,12 @@ def judge_frame(frame: "pd.DataFrame", expectations: Sequence[Any], key_columns:
             continue
         config = result.expectation_config
         rule = _rule_name(config.type, dict(config.kwargs))
-        raised = (result.exception_info or {}).get("exception_message")
-        if raised:
-            rule = f"{rule} could not be judged ({raised})"
+        trouble = _exception_message(result.exception_info or {})
         found = result.result.get("unexpected_index_list") or []
         keys = tuple(" ".join(f"{column}={row.get(column)}" for column in key_columns) for row in found[:_NAMED_ROWS])
         severity = "warning" if str(getattr(config.severity, "value", config.severity)) == "warning" else "error"
-        broken.append(BrokenRule(rule, severity, int(result.result.get("unexpected_count") or len(found)), keys))
+        rows = int(result.result.get("unexpected_count") or len(found))
+        broken.append(BrokenRule(rule, severity, rows, keys, trouble))
     return FrameVerdict(len(frame), len(outcome.results), tuple(broken))
 
 

@@ -366,7 +366,7 @@ select
     coalesce(invoiced.invoices, 0)::integer as invoices_90d,
     coalesce(invoiced.invoiced_usd, 0)::numeric(14, 2) as invoiced_90d_usd,
     coalesce(owed.overdue_usd, 0)::numeric(14, 2) as overdue_usd,
-    (coalesce(owed.overdue_usd, 0) / nullif(invoiced.invoiced_usd, 0))::double precision as overdue_ratio,
+    (coalesce(owed.overdue_usd, 0) / nullif(greatest(invoiced.invoiced_usd, 0), 0))::double precision as overdue_ratio,
     coalesce(owed.days_past_due, 0) as days_past_due_max,
     coalesce(punctuality.late_payments, 0)::integer as late_payments_180d,
     (punctuality.late_invoices / nullif(punctuality.due_invoices, 0)::numeric)::double precision

@@ -11,6 +11,10 @@ customer_profitability as (
     select * from {{ ref('customer_profitability') }}
 ),
 
+agreement_period as (
+    select * from {{ ref('int_customer__agreement_period') }}
+),
+
 paid as (
     select
         payments.customer_id,
@@ -33,14 +37,26 @@ served as (
     group by customer_profitability.customer_id
 ),
 
+-- when the customer came, or came back
+arrived as (
+    select agreement_period.customer_id, max(agreement_period.valid_from) as arrival_date
+    from agreement_period
+    cross join clock
+    where agreement_period.mrr_movement in ('new', 'reactivated') and agreement_period.valid_from <= clock.clock_day
+    group by agreement_period.customer_id
+),
+
 measured as (
     select
         coalesce(paid.customer_id, served.customer_id) as customer_id,
         clock.clock_day - paid.last_payment_date as recency_days,
+        -- the first bill follows the first month of service: until it is paid, the arrival stands for a payment
+        clock.clock_day - greatest(paid.last_payment_date, arrived.arrival_date) as days_since_seen,
         coalesce(served.lifts, 0) as lifts_12_months,
         coalesce(paid.paid_usd, 0) as paid_365_days_usd
     from paid
     full join served on served.customer_id = paid.customer_id
+    left join arrived on arrived.customer_id = coalesce(paid.customer_id, served.customer_id)
     cross join clock
 ),
 
@@ -49,7 +65,7 @@ measured as (
 scored as (
     select
         *,
-        ceil(5 * cume_dist() over (order by recency_days / 31 desc nulls first))::integer as recency_score,
+        ceil(5 * cume_dist() over (order by days_since_seen / 31 desc nulls first))::integer as recency_score,
         ceil(5 * cume_dist() over (order by lifts_12_months))::integer as frequency_score,
         ceil(5 * cume_dist() over (order by paid_365_days_usd))::integer as monetary_score
     from measured

@@ -56,6 +56,7 @@ matched as (
         payments.amount_usd,
         invoices.invoice_id,
         invoices.due_date,
+        invoices.total_usd,
         greatest(payments.payment_date, invoices.invoice_date) as applied_date,
         least(
             greatest(
@@ -100,7 +101,7 @@ settlement as (
         coalesce(sum(applied.applied_usd) filter (where applied.applied_date < invoices.due_date + 31), 0) as applied_2_usd,
         coalesce(sum(applied.applied_usd) filter (where applied.applied_date < invoices.due_date + 61), 0) as applied_3_usd,
         coalesce(sum(applied.applied_usd) filter (where applied.applied_date < invoices.due_date + 91), 0) as applied_4_usd,
-        max(applied.applied_date) filter (where applied.applied_usd > 0) as last_applied_date
+        min(applied.applied_date) as first_applied_date
     from invoices
     left join applied on applied.invoice_id = invoices.invoice_id
     where invoices.total_usd > 0
@@ -192,26 +193,32 @@ state as (
     window customer_changes as (partition by change.customer_id order by change.change_date)
 ),
 
-late_invoice as (
+-- the days on which each invoice is open and late: until the first payment, and after each that leaves something open; one
+-- that was returned opens its invoice again
+late_stretch as (
+    select customer_id, due_date, due_date + 1 as late_from, coalesce(first_applied_date, date 'infinity') as late_until
+    from settlement
+    union all
     select
         customer_id,
         due_date,
-        case when applied_usd = total_usd then last_applied_date end as settled_date
-    from settlement
-    where applied_1_usd < total_usd
+        case when applied_so_far_usd < total_usd then greatest(applied_date, due_date + 1) end,
+        lead(applied_date, 1, date 'infinity') over (partition by invoice_id order by applied_date, payment_id)
+    from applied
+    where invoice_id is not null
 ),
 
 oldest as (
     select
         state.customer_id,
         state.change_date,
-        min(late_invoice.due_date) as oldest_due_date
+        min(late_stretch.due_date) as oldest_due_date
     from state
-    inner join late_invoice
+    inner join late_stretch
         on
-            late_invoice.customer_id = state.customer_id
-            and late_invoice.due_date < state.change_date
-            and state.change_date < coalesce(late_invoice.settled_date, date 'infinity')
+            late_stretch.customer_id = state.customer_id
+            and late_stretch.late_from <= state.change_date
+            and late_stretch.late_until > state.change_date
     where state.overdue_usd > 0
     group by state.customer_id, state.change_date
 )

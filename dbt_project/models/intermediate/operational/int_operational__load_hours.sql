@@ -32,7 +32,7 @@ select
     loads.waste_stream,
     loads.weight_lb * 0.0005 as tons,
     case
-        when not {{ came_with_history('loads', 'loads.batch_id') }}
+        when loads.extracted_at >= loads.updated_at and not {{ came_with_history('loads', 'loads.batch_id') }}
             then extract(epoch from loads.extracted_at - loads.updated_at) / 60
     end::numeric(14, 4) as latency_minutes
 from loads

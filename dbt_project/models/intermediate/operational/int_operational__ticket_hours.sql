@@ -15,7 +15,7 @@ select
     case when resolved_at >= opened_at then extract(epoch from resolved_at - opened_at) / 60 end::numeric(14, 4)
         as resolution_minutes,
     case
-        when not {{ came_with_history('service_tickets', 'batch_id') }}
+        when extracted_at >= updated_at and not {{ came_with_history('service_tickets', 'batch_id') }}
             then extract(epoch from extracted_at - updated_at) / 60
     end::numeric(14, 4) as latency_minutes
 from tickets

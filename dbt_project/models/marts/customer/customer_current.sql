@@ -71,10 +71,19 @@ hazard as (
     select monthly_hazard from {{ ref('int_customer__hazard') }}
 ),
 
+predictions as (
+    select * from {{ ref('stg_ml__churn_prediction') }}
+),
+
+-- of the last scoring alone: what was said of one that left and came back is out of date
+last_scoring as (
+    select max(as_of) as as_of from predictions
+),
+
 prediction as (
-    select distinct on (customer_id) *
-    from {{ ref('stg_ml__churn_prediction') }}
-    order by customer_id, as_of desc
+    select predictions.*
+    from predictions
+    inner join last_scoring on last_scoring.as_of = predictions.as_of
 ),
 
 -- the stretch that holds the clock's day, else the last one before it, else the first ahead
@@ -202,6 +211,7 @@ ordered as (
     group by service_orders.customer_id
 ),
 
+-- bills follow the service by a month and the present month is not billed yet: the twelve whole months before it
 earned as (
     select
         customer_profitability.customer_id,
@@ -209,12 +219,54 @@ earned as (
         sum(customer_profitability.contribution_usd) as contribution_usd
     from customer_profitability
     cross join clock
-    where customer_profitability.month > clock.clock_day - interval '13 months'
+    where
+        customer_profitability.month >= date_trunc('month', clock.clock_day) - interval '12 months'
+        and customer_profitability.month < date_trunc('month', clock.clock_day)
     group by customer_profitability.customer_id
 ),
 
 company as (
-    select sum(contribution_usd) / nullif(sum(revenue_usd), 0) as contribution_ratio from earned
+    select sum(contribution_usd) / nullif(greatest(sum(revenue_usd), 0), 0) as contribution_ratio from earned
+),
+
+type_margin as (
+    select
+        customers.customer_type,
+        sum(earned.contribution_usd) / nullif(greatest(sum(earned.revenue_usd), 0), 0) as contribution_ratio
+    from earned
+    inner join customers on customers.customer_id = earned.customer_id
+    group by customers.customer_type
+),
+
+-- of one that came, or came back, within these months or the one before, costs stand there without their revenue
+settled as (
+    select agreement_period.customer_id
+    from agreement_period
+    cross join clock
+    where agreement_period.mrr_movement in ('new', 'reactivated') and agreement_period.valid_from <= clock.clock_day
+    group by agreement_period.customer_id
+    having max(agreement_period.valid_from) <= date_trunc('month', max(clock.clock_day)) - interval '13 months'
+),
+
+margin as (
+    select
+        customers.customer_id,
+        least(
+            coalesce(
+                case
+                    when settled.customer_id is not null
+                        then earned.contribution_usd / nullif(greatest(earned.revenue_usd, 0), 0)
+                end,
+                type_margin.contribution_ratio,
+                company.contribution_ratio
+            ),
+            {{ margin_cap }}
+        ) as contribution_ratio
+    from customers
+    cross join company
+    left join earned on earned.customer_id = customers.customer_id
+    left join settled on settled.customer_id = customers.customer_id
+    left join type_margin on type_margin.customer_type = customers.customer_type
 ),
 
 described as (
@@ -297,9 +349,10 @@ select
     described.status,
     described.first_start_date,
     described.ended_date,
-    (
-        (least(described.ended_date, described.clock_day) - described.first_start_date) / 30.4375
-    )::numeric(10, 2) as tenure_months,
+    case
+        when described.status <> 'prospect'
+            then (least(described.ended_date, described.clock_day) - described.first_start_date) / 30.4375
+    end::numeric(10, 2) as tenure_months,
     described.active_agreements,
     described.service_type,
     described.mrr_usd::numeric(14, 2) as mrr_usd,
@@ -347,16 +400,8 @@ select
     prediction.suggested_action,
     -- value
     remaining.expected_months::numeric(6, 1) as expected_remaining_months,
-    least(coalesce(earned.contribution_usd / nullif(earned.revenue_usd, 0), company.contribution_ratio), {{ margin_cap }})
-    ::numeric(14, 4) as contribution_ratio,
-    (
-        remaining.expected_months::numeric
-        * described.mrr_usd
-        * least(
-            coalesce(earned.contribution_usd / nullif(earned.revenue_usd, 0), company.contribution_ratio),
-            {{ margin_cap }}
-        )
-    )::numeric(14, 2) as lifetime_value_usd,
+    margin.contribution_ratio::numeric(14, 4) as contribution_ratio,
+    (remaining.expected_months::numeric * described.mrr_usd * margin.contribution_ratio)::numeric(14, 2) as lifetime_value_usd,
     case
         when described.status <> 'active' or owed.days_past_due > 60 or prediction.churn_probability > 0.3 then null
         when service.overage_lifts >= 3 and service.overage_lifts >= 0.1 * service.lifts
@@ -367,7 +412,6 @@ select
             then 'organics collection'
     end as upsell_suggestion
 from described
-cross join company
 left join rfm on rfm.customer_id = described.customer_id
 left join service on service.customer_id = described.customer_id
 left join contact on contact.customer_id = described.customer_id
@@ -375,6 +419,6 @@ left join opinion on opinion.customer_id = described.customer_id
 left join owed on owed.customer_id = described.customer_id
 left join paying on paying.customer_id = described.customer_id
 left join ordered on ordered.customer_id = described.customer_id
-left join earned on earned.customer_id = described.customer_id
+left join margin on margin.customer_id = described.customer_id
 left join prediction on prediction.customer_id = described.customer_id and described.status = 'active'
 left join remaining on remaining.customer_id = described.customer_id

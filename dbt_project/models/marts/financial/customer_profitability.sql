@@ -113,6 +113,6 @@ select
     disposal_cost_usd::numeric(14, 2) as disposal_cost_usd,
     collection_cost_usd::numeric(14, 2) as collection_cost_usd,
     (revenue_usd - disposal_cost_usd - collection_cost_usd)::numeric(14, 2) as contribution_usd,
-    ((revenue_usd - disposal_cost_usd - collection_cost_usd) / nullif(revenue_usd, 0))::numeric(14, 4)
+    ((revenue_usd - disposal_cost_usd - collection_cost_usd) / nullif(greatest(revenue_usd, 0), 0))::numeric(14, 4)
         as contribution_ratio
 from costed

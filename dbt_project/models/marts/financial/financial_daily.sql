@@ -240,16 +240,19 @@ select
     {%- endfor %}
     receivable_on_account_usd::numeric(14, 2) as receivable_on_account_usd,
     receivable_usd::numeric(14, 2) as receivable_usd,
-    (receivable_usd * least(90, business_date - first_entry_date + 1) / nullif(invoiced_90_days_usd, 0))::numeric(10, 1)
-        as days_sales_outstanding,
+    (
+        receivable_usd * least(90, business_date - first_entry_date + 1) / nullif(greatest(invoiced_90_days_usd, 0), 0)
+    )::numeric(10, 1) as days_sales_outstanding,
     -- budget
     revenue_budget_usd::numeric(14, 2) as revenue_budget_usd,
     (revenue_usd - revenue_budget_usd)::numeric(14, 2) as revenue_budget_variance_usd,
     cost_budget_usd::numeric(14, 2) as cost_budget_usd,
     (cost_usd - cost_budget_usd)::numeric(14, 2) as cost_budget_variance_usd,
-    -- forecast against actual
+    -- forecast against actual, when the day is over
     revenue_forecast_usd,
-    (revenue_usd - revenue_forecast_usd)::numeric(14, 2) as revenue_forecast_error_usd,
+    case when business_date < clock_day then revenue_usd - revenue_forecast_usd end::numeric(14, 2)
+        as revenue_forecast_error_usd,
     cost_forecast_usd,
-    (cost_usd - cost_forecast_usd)::numeric(14, 2) as cost_forecast_error_usd
+    case when business_date < clock_day then cost_usd - cost_forecast_usd end::numeric(14, 2) as cost_forecast_error_usd
 from day_total
+cross join clock

@@ -129,8 +129,14 @@ select
     driven.arrived_at,
     driven.departed_at,
     {{ minutes_between('driven.planned_at', 'driven.arrived_at') }} as arrival_delay_minutes,
-    {{ minutes_between('driven.arrived_at', 'driven.departed_at') }} as minutes_at_stop,
-    {{ minutes_between('driven.previous_departed_at', 'driven.arrived_at') }} as minutes_from_previous,
+    -- times that stand in the wrong order tell no duration
+    case
+        when driven.departed_at >= driven.arrived_at then {{ minutes_between('driven.arrived_at', 'driven.departed_at') }}
+    end as minutes_at_stop,
+    case
+        when driven.arrived_at >= driven.previous_departed_at
+            then {{ minutes_between('driven.previous_departed_at', 'driven.arrived_at') }}
+    end as minutes_from_previous,
     -- straight-line distances
     case
         when driven.is_reached
