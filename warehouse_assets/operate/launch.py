@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import re
+import sys
 import threading
 import time
 import uuid
@@ -52,6 +53,17 @@ class RunOutcome:
     failures: list[str] = field(default_factory=list)
 
 
+def _dbt_sentence(said: str) -> str:
+    """What dbt says of its errors, without its progress and the words it has for a test that fails."""
+    words = " ".join(said.split())
+    words = re.sub(r"\d+ of \d+ (FAIL|ERROR) [^\[]*\[\1[^\]]*\] ?", "", words) or words
+    return re.sub(
+        r"Failure in test (\S+) \((\S+)\) Got (\d+) results?, configured to fail if \S+ \S+",
+        lambda found: f"test {found[1]} found {found[3]} row{'s' * (found[3] != '1')} ({found[2]});",
+        words,
+    ).rstrip(";")
+
+
 def failure_sentence(event: "DagsterEvent") -> str:
     """One sentence for a failed step: the user's error where there is one, else the innermost cause."""
     error = event.step_failure_data.error
@@ -66,7 +78,7 @@ def failure_sentence(event: "DagsterEvent") -> str:
         message = "a blocking check failed; what reads this was not run"
     elif error.cls_name == "DagsterDbtCliRuntimeError":
         _, _, said = message.partition("Errors parsed from dbt logs:")
-        message = " ".join(said.split()) or "dbt was ended before it was done; what it had committed stays, run again"
+        message = _dbt_sentence(said) or "dbt was ended before it was done; what it had committed stays, run again"
     elif error.cls_name == "DagsterExecutionInterruptedError":
         message = "it was interrupted; what was finished stays, run again to go on"
     else:
@@ -167,6 +179,9 @@ def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on
         UserError: the database or the home cannot be used.
     """
     os.environ.update(process_environment(settings))
+    sys.unraisablehook = lambda _: (
+        None
+    )  # a dbt that is left in the middle is closed with a traceback after the sentence
     logging.raiseExceptions = False  # where the server is gone, a record that cannot be stored is no news of its own
     from dagster import DagsterEventType, DagsterInstance
 
