@@ -8,7 +8,7 @@ import pytest
 from dagster import AssetKey, Output
 
 from warehouse_assets.errors import UserError
-from warehouse_assets.transform.assets import Unchanged, require_named_sources
+from warehouse_assets.transform.assets import Unchanged, require_named_sources, require_tests_that_run
 from warehouse_assets.transform.plan import (
     WarehouseState,
     code_version,
@@ -17,6 +17,7 @@ from warehouse_assets.transform.plan import (
     plan_tests,
     sources_by_model,
     unnamed_sources,
+    untouched_tests,
 )
 
 
@@ -158,11 +159,80 @@ def test_a_change_above_changes_the_code_of_all_below() -> None:
     assert moved == {"route_run", "summary"}
 
 
-@pytest.mark.parametrize(("key", "value"), [("checksum", {"checksum": "edited"}), ("config", {"severity": "WARN"})])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("checksum", {"checksum": "edited"}), ("config", {"severity": "WARN"}), ("config", {"fail_calc": "sum(n)"})],
+)
 def test_a_test_that_changed_is_to_pass_again(key: str, value: dict[str, str]) -> None:
     changed = copy.deepcopy(MANIFEST)
     changed["nodes"]["test.w.sums_agree"][key] = value
     assert plan_tests(changed, TESTS, [], CURRENT, ZONE).run == {"sums_agree": "it has not passed"}
+
+
+# Regression: a test of another job stood as passed on a model that was built anew without it.
+@pytest.mark.parametrize(
+    ("build", "run", "untouched"),
+    [
+        ([], [], set(TESTS)),
+        (["summary"], [], {"weights_known", "runs_unique"}),
+        (["route_run"], ["runs_unique"], {"weights_known"}),
+        ([], ["weights_known"], {"runs_unique", "sums_agree"}),
+    ],
+)
+def test_a_build_leaves_the_passes_of_what_it_does_not_touch(
+    build: list[str], run: list[str], untouched: set[str]
+) -> None:
+    assert set(untouched_tests(MANIFEST, build, run)) == untouched
+
+
+def test_a_test_follows_the_sources_it_reads_itself_and_through_ephemeral_models() -> None:
+    direct = copy.deepcopy(MANIFEST)
+    direct["nodes"]["test.w.runs_unique"]["depends_on"]["nodes"] += ["source.w.ml.forecast"]
+    direct["nodes"]["test.w.weights_known"]["depends_on"]["nodes"] += ["model.w.joined"]
+    passes = passes_of(direct, TESTS, NEW)
+    assert passes["runs_unique"].batches == BATCHES
+    assert passes["weights_known"].batches == {"loads": 7, "holidays": 3}
+
+
+def runnable(model: str | None, parents: list[str]) -> dict[str, Any]:
+    """A manifest whose test sums_agree reads ``parents`` and says that it checks ``model``."""
+    changed = copy.deepcopy(MANIFEST)
+    changed["metadata"] = {"project_name": "w"}
+    for each in changed["nodes"].values():
+        each |= {"package_name": "w", "schema": "s", "original_file_path": f"there/{each['name']}.sql"}
+    for unique_id, each in changed["sources"].items():
+        each |= {"unique_id": unique_id, "resource_type": "source", "source_name": "s"}
+    test = changed["nodes"]["test.w.sums_agree"]
+    test["depends_on"]["nodes"] = parents
+    if model:
+        test["config"]["meta"] = {"dagster": {"ref": {"name": model}}}
+    return changed
+
+
+# Regression: a test of several models that named none of them was never run, and the run said nothing.
+@pytest.mark.parametrize(
+    ("model", "parents", "sentence"),
+    [
+        (
+            None,
+            ["model.w.route_run", "model.w.summary"],
+            r"does not say which model .*'summary'.* there/sums_agree.sql",
+        ),
+        ("route_run", ["model.w.route_run", "model.w.summary"], "'summary'"),
+        ("misspelt", ["model.w.stg_loads", "model.w.route_run"], "'route_run'"),
+        (None, ["source.w.operations.loads"], "reads no model"),
+    ],
+)
+def test_a_test_that_no_run_would_run_is_refused(model: str | None, parents: list[str], sentence: str) -> None:
+    with pytest.raises(UserError, match=f"Test sums_agree .*{sentence}"):
+        require_tests_that_run(runnable(model, parents))
+
+
+@pytest.mark.parametrize(
+    ("model", "parents"), [("summary", ["model.w.route_run", "model.w.summary"]), (None, ["model.w.route_run"])]
+)
+def test_a_test_that_says_what_it_checks_is_taken(model: str | None, parents: list[str]) -> None:
+    require_tests_that_run(runnable(model, parents))
 
 
 def test_a_stored_model_names_all_it_has_to_follow() -> None:

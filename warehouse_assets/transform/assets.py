@@ -17,6 +17,7 @@ from dagster import (
     TableColumnLineage,
 )
 from dagster_dbt import dbt_assets
+from dagster_dbt.asset_utils import get_asset_check_key_for_test
 
 from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.errors import UserError
@@ -28,10 +29,13 @@ from warehouse_assets.transform.plan import (
     DueTests,
     data_tests,
     models_of,
+    models_read,
     passes_of,
     plan_build,
     plan_tests,
+    sources_above,
     unnamed_sources,
+    untouched_tests,
 )
 from warehouse_assets.transform.standing_checks import standing_results
 from warehouse_assets.transform.state import build_lock, noting_passes, read_state
@@ -121,6 +125,33 @@ def require_named_sources(manifest: Mapping[str, Any]) -> None:
         )
 
 
+def require_tests_that_run(manifest: Mapping[str, Any]) -> None:
+    """See that every data test is a check of the set of models that can run it: no run would run another, nor say so.
+
+    Raises:
+        UserError: one is not.
+    """
+    models, translator, above = models_of(manifest), WarehouseDbtTranslator(), sources_above(manifest)
+    is_late = {model: any(table.startswith("ml.") for table in tables) for model, tables in above.items()}
+    of_key = {translator.get_asset_spec(manifest, node["unique_id"], None).key: model for model, node in models.items()}
+    for name, test in data_tests(manifest).items():
+        key = get_asset_check_key_for_test(manifest, translator, test["unique_id"], None)
+        model = of_key.get(key.asset_key) if key else None
+        read = [each for each in models_read(manifest, test) if each in models]
+        path = test["original_file_path"]
+        if not read:
+            raise UserError(
+                f"Test {name} reads no model, so no run would run it: let it read the staging model ({path})."
+            )
+        if model is None or any(is_late[each] for each in read) > is_late[model]:
+            last = max(read, key=lambda each: (is_late[each], len(above[each])))
+            raise UserError(
+                f"Test {name} does not say which model it checks, of those it reads the one that is built last: add "
+                f"`{{{{ config(meta={{'dagster': {{'ref': {{'name': '{last}'}}}}}}) }}}}` to {path} "
+                "(docs/how-to/add-a-metric.md)."
+            )
+
+
 def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: str | None) -> AssetsDefinition:
     translator = WarehouseDbtTranslator()
     names_by_key = {
@@ -131,6 +162,7 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
     @dbt_assets(manifest=manifest, select=select, exclude=exclude, name=name, dagster_dbt_translator=translator)
     def run_dbt(context: AssetExecutionContext, warehouse: WarehouseResource, options: RunOptions) -> Iterator[Any]:
         require_named_sources(manifest)
+        require_tests_that_run(manifest)
         selected = {names_by_key[key]: key for key in context.selected_asset_keys}
         known_tests = data_tests(manifest)
         checks = {key.name: key for key in context.selected_asset_check_keys if key.name in known_tests}
@@ -149,7 +181,8 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
                 context.log.info(f"{name}: waits for a run that also builds what it compares with")
             unchanged = Unchanged(manifest, {model: selected[model] for model in plan.current})
             if plan.build or tests.run:
-                with noting_passes(connection, passes_of(manifest, tests.run, state)):
+                untouched = untouched_tests(manifest, plan.build, tests.run)
+                with noting_passes(connection, passes_of(manifest, tests.run, state), untouched):
                     invocation = start_dbt_build(
                         manifest,
                         sorted(plan.build),
