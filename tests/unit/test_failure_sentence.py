@@ -4,7 +4,9 @@ import pytest
 from dagster import job, op
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
+from psycopg.errors import AdminShutdown
 
+from warehouse_assets.database.trouble import STOPPED
 from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.operate.launch import failure_sentence
 
@@ -15,6 +17,7 @@ from warehouse_assets.operate.launch import failure_sentence
         (UserError("Column a is missing; add it."), "fail: Column a is missing; add it."),
         (UnreachableError("No server answers; start it."), "fail: No server answers; start it."),
         (KeyError("a"), "fail: 'a'"),
+        (AdminShutdown("terminating connection due to unexpected postmaster exit"), f"fail: {STOPPED}"),
         (
             DagsterDbtCliRuntimeError("The dbt CLI process with command\n\n`dbt build --select a b`\n\nfailed with -9"),
             "fail: dbt was ended before it was done; what it had committed stays, run again",

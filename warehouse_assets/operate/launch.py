@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from warehouse_assets.database.connections import connect, resolve
 from warehouse_assets.database.run_lock import is_alive, run_lock
-from warehouse_assets.database.trouble import trouble
+from warehouse_assets.database.trouble import STOPPED, trouble
 from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.operate.home import process_environment
 from warehouse_assets.operate.progress import OnProgress
@@ -38,6 +38,8 @@ _CAUSE_TAG, COMMAND = "cause", "warehouse run"
 _LOCK_WITHIN = 120.0
 
 
+#: What psycopg calls the ends of a server that it was connected to.
+_SHUTDOWNS = ("AdminShutdown", "CrashShutdown", "CannotConnectNow")
 _USER_ERRORS = (UserError.__name__, UnreachableError.__name__)
 
 
@@ -79,6 +81,8 @@ def failure_sentence(event: "DagsterEvent") -> str:
     elif error.cls_name == "DagsterDbtCliRuntimeError":
         _, _, said = message.partition("Errors parsed from dbt logs:")
         message = _dbt_sentence(said) or "dbt was ended before it was done; what it had committed stays, run again"
+    elif error.cls_name in _SHUTDOWNS:
+        message = STOPPED
     elif error.cls_name == "DagsterExecutionInterruptedError":
         message = "it was interrupted; what was finished stays, run again to go on"
     else:
