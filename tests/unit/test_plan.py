@@ -169,6 +169,12 @@ def test_a_test_that_changed_is_to_pass_again(key: str, value: dict[str, str]) -
     assert plan_tests(changed, TESTS, [], CURRENT, ZONE).run == {"sums_agree": "it has not passed"}
 
 
+# Regression: with a new storage of Dagster's, standing tests had no result to show, warnings included.
+def test_a_standing_test_without_a_result_is_run() -> None:
+    tests = plan_tests(MANIFEST, TESTS, [], CURRENT, ZONE).with_unknown(["sums_agree"])
+    assert (set(tests.run), tests.standing) == ({"weights_known", "runs_unique"}, ("sums_agree",))
+
+
 # Regression: a test of another job stood as passed on a model that was built anew without it.
 @pytest.mark.parametrize(
     ("build", "run", "untouched"),

@@ -175,6 +175,8 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
                 tests = plan_tests(manifest, checks, plan.build, state, time_zone)
             else:
                 tests = DueTests(run=dict.fromkeys(checks, "asked for"), standing=(), waiting=())
+            standing = list(standing_results(context.instance, [checks[name] for name in tests.standing]))
+            tests = tests.with_unknown(result.check_name or "" for result in standing)
             for name, reason in [*sorted(plan.build.items()), *sorted(tests.run.items())]:
                 context.log.info(f"{name}: {reason}")
             for name in tests.waiting:
@@ -197,6 +199,6 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
                         yield from unchanged.above(event)
                         yield with_column_lineage(event, manifest, translator, invocation.target_path)
             yield from unchanged.rest()
-            yield from standing_results(context.instance, [checks[name] for name in tests.standing])
+            yield from standing
 
     return run_dbt

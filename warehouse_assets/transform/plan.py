@@ -58,6 +58,13 @@ class DueTests:
     standing: tuple[str, ...]
     waiting: tuple[str, ...]
 
+    def with_unknown(self, known: Iterable[str]) -> "DueTests":
+        """The same, but standing tests run whose last result is not among the ``known``: Dagster's storage is new."""
+        names = set(known)
+        kept = tuple(name for name in self.standing if name in names)
+        unknown = [name for name in self.standing if name not in kept]
+        return DueTests({**self.run, **dict.fromkeys(unknown, "its last result is not stored")}, kept, self.waiting)
+
 
 def source_table(node: Mapping[str, Any]) -> str:
     """The name a source goes by in the control tables: the bare table for raw, ``ml.<table>`` for predictions."""
