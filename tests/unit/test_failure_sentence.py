@@ -34,7 +34,9 @@ from warehouse_assets.operate.launch import failure_sentence
                 "3 of 3 ERROR creating sql view model staging.stg_x  [ERROR in 0.30s]\n\n"
                 "Failure in test amount_known (models/_x.yml)\n\nGot 1 result, configured to fail if != 0\n\n"
                 "Failure in test sums_agree (tests/x.sql)\n\nGot 12 results, configured to fail if > 10\n\n"
-                "Database Error in model stg_x (models/stg_x.sql)\n  column a does not exist"
+                "Failure in model stg_x (models/stg_x.sql)\n\n"
+                "Database Error in model stg_x (models/stg_x.sql)\n  column a does not exist\n"
+                "  > in macro b (macros/b.sql)\n  > called by model stg_x (models/stg_x.sql)"
             ),
             "fail: test amount_known found 1 row (models/_x.yml); test sums_agree found 12 rows (tests/x.sql); "
             "Database Error in model stg_x (models/stg_x.sql) column a does not exist",

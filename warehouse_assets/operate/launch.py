@@ -56,9 +56,11 @@ class RunOutcome:
 
 
 def _dbt_sentence(said: str) -> str:
-    """What dbt says of its errors, without its progress and the words it has for a test that fails."""
+    """What dbt says of its errors, without its progress, its macros and the words it has for a test that fails."""
     words = " ".join(said.split())
     words = re.sub(r"\d+ of \d+ (FAIL|ERROR) [^\[]*\[\1[^\]]*\] ?", "", words) or words
+    words = re.sub(r" > (in|called by) \w+ \S+ \(\S+\)", "", words)
+    words = re.sub(r"Failure in model \S+ \(\S+\) (?=\w+ Error in model )", "", words)
     return re.sub(
         r"Failure in test (\S+) \((\S+)\) Got (\d+) results?, configured to fail if \S+ \S+",
         lambda found: f"test {found[1]} found {found[3]} row{'s' * (found[3] != '1')} ({found[2]});",
