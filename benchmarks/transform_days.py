@@ -34,7 +34,7 @@ from warehouse_assets.source.contract import load_contract
 from warehouse_assets.source.profiles import open_profile
 from warehouse_assets.source.simulator import advance, simulate_company
 from warehouse_assets.transform.invoke import dbt_build_args
-from warehouse_assets.transform.plan import data_tests, models_of, passes_of, plan_build, plan_tests
+from warehouse_assets.transform.plan import data_tests, models_of, passes_of, plan_build, plan_tests, untouched_tests
 from warehouse_assets.transform.project import dbt_environment
 from warehouse_assets.transform.state import noting_passes, read_state
 
@@ -96,7 +96,7 @@ def build(settings: Settings, databases: Databases) -> Build:
     tests = plan_tests(manifest, data_tests(manifest), models, state, settings.time_zone).run
     with (
         psycopg.connect(databases.warehouse) as connection,
-        noting_passes(connection, passes_of(manifest, tests, state)),
+        noting_passes(connection, passes_of(manifest, tests, state), untouched_tests(manifest, models, tests)),
     ):
         wall = dbt(settings, databases, *dbt_build_args(list(models), list(tests), full_refresh=False))
     results = json.loads((settings.home / "dbt" / "run_results.json").read_text())["results"]

@@ -4,23 +4,37 @@ import psycopg
 import pytest
 
 from warehouse_assets.transform.plan import PassedTest
-from warehouse_assets.transform.state import noting_passes, read_state
+from warehouse_assets.transform.state import build_lock, noting_passes, read_state
 
 RUNS, STOPS = PassedTest(7, {"route_runs": 3}), PassedTest(8, {"route_stops": 4, "routes": 2})
 
 
 def test_tests_count_as_passed_when_the_build_has_ended_well(warehouse_url: str) -> None:
     with psycopg.connect(warehouse_url) as connection:
-        with noting_passes(connection, {"runs_unique": RUNS, "stops_unique": STOPS}):
+        with noting_passes(connection, {"runs_unique": RUNS, "stops_unique": STOPS}, untouched=[]):
             pass
         assert read_state(connection).passes == {"runs_unique": RUNS, "stops_unique": STOPS}
         connection.commit()
 
         def fail() -> None:
-            with noting_passes(connection, {"runs_unique": RUNS}):
+            with noting_passes(connection, {"runs_unique": RUNS}, untouched=["stops_unique"]):
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
             fail()
     with psycopg.connect(warehouse_url) as connection:
         assert read_state(connection).passes == {"stops_unique": STOPS}
+
+
+def test_tests_that_a_build_touched_and_did_not_run_are_owed(warehouse_url: str) -> None:
+    with psycopg.connect(warehouse_url) as connection:
+        with noting_passes(connection, {"runs_unique": RUNS, "stops_unique": STOPS}, untouched=[]):
+            pass
+        with noting_passes(connection, {}, untouched=["runs_unique"]):
+            pass
+        assert read_state(connection).passes == {"runs_unique": RUNS}
+
+
+def test_a_server_that_went_away_took_the_lock_along(warehouse_url: str) -> None:
+    with psycopg.connect(warehouse_url) as connection, build_lock(connection):
+        connection.close()

@@ -50,36 +50,46 @@ def test_every_data_test_is_a_check_of_the_set_that_can_run_it() -> None:
         assert built_later.isdisjoint(models_read(manifest, tests[key.name])), key
 
 
-def test_a_test_of_several_models_is_a_check_of_the_last_unless_it_says_otherwise() -> None:
-    def node(name: str, parents: list[str], kind: str = "model", **meta: Any) -> dict[str, Any]:
-        return {
-            "name": name.split(".")[-1],
-            "resource_type": kind,
-            "depends_on": {"nodes": parents},
-            "config": {"meta": meta},
-        }
+def test_a_test_of_several_tables_is_a_check_of_the_last_model_it_reads() -> None:
+    def node(unique_id: str, parents: list[str], **more: Any) -> dict[str, Any]:
+        kind, _, name = unique_id.split(".")
+        config = {"meta": {}, "materialized": "ephemeral" if name == "joined" else "table"}
+        parts = {"name": name, "unique_id": unique_id, "resource_type": kind, "config": config}
+        return {**parts, "depends_on": {"nodes": parents}, **more}
 
     nodes = {
-        "model.w.runs": node("model.w.runs", []),
-        "model.w.scored": node("model.w.scored", ["source.w.ml.prediction"]),
-        "model.w.sums": node("model.w.sums", ["model.w.runs"]),
-        "test.w.agree": node("test.w.agree", ["model.w.sums", "model.w.runs"], "test"),
-        "test.w.late": node("test.w.late", ["model.w.sums", "model.w.scored"], "test"),
-        "test.w.named": node(
-            "test.w.named", ["model.w.sums", "model.w.runs"], "test", dagster={"ref": {"name": "runs"}}
-        ),
-        "test.w.alone": node("test.w.alone", ["model.w.runs"], "test"),
+        each["unique_id"]: each
+        for each in (
+            node("model.w.runs", []),
+            node("model.w.joined", ["model.w.runs"]),
+            node("model.w.scored", ["source.w.ml.prediction"]),
+            node("model.w.sums", ["model.w.joined"]),
+            node("test.w.agree", ["model.w.sums", "model.w.runs"]),
+            node("test.w.late", ["model.w.sums", "model.w.scored"]),
+            node("test.w.resolves", ["model.w.sums", "model.w.runs"], attached_node="model.w.runs"),
+            node("test.w.resolves_late", ["model.w.scored", "model.w.runs"], attached_node="model.w.runs"),
+            node("test.w.raw", ["source.w.operations.runs", "model.w.runs"]),
+            node("test.w.through", ["model.w.joined", "model.w.runs"]),
+            node("test.w.alone", ["model.w.runs"]),
+        )
     }
     manifest = {
         "nodes": nodes,
-        "sources": {"source.w.ml.prediction": {"schema": "ml"}},
+        "sources": {"source.w.ml.prediction": {"schema": "ml"}, "source.w.operations.runs": {"schema": "raw"}},
         "parent_map": {name: each["depends_on"]["nodes"] for name, each in nodes.items()},
     }
-    meta = {name: each["config"]["meta"] for name, each in with_attached_tests(manifest)["nodes"].items()}
-    assert {name: meta[f"test.w.{name}"] for name in ("agree", "late", "named", "alone")} == {
-        "agree": {"dagster": {"ref": {"name": "sums"}}},
-        "late": {"dagster": {"ref": {"name": "scored"}}},
-        "named": {"dagster": {"ref": {"name": "runs"}}},
-        "alone": {},
+    attached = {
+        each["name"]: each["config"]["meta"]["dagster"]["ref"]["name"] if each["config"]["meta"] else None
+        for each in with_attached_tests(manifest)["nodes"].values()
+        if each["resource_type"] == "test"
+    }
+    assert attached == {
+        "agree": "sums",
+        "late": "scored",
+        "resolves": None,
+        "resolves_late": "scored",
+        "raw": "runs",
+        "through": "runs",
+        "alone": None,
     }
     assert nodes["test.w.agree"]["config"]["meta"] == {}, "the manifest itself stays as dbt wrote it"

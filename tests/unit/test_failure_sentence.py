@@ -4,7 +4,9 @@ import pytest
 from dagster import DagsterInstance, job, op
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
+from psycopg.errors import AdminShutdown
 
+from warehouse_assets.database.trouble import STOPPED
 from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.operate.launch import failure_sentence
 from warehouse_assets.operate.options import RunOptions
@@ -16,6 +18,7 @@ from warehouse_assets.operate.options import RunOptions
         (UserError("Column a is missing; add it."), "fail: Column a is missing; add it."),
         (UnreachableError("No server answers; start it."), "fail: No server answers; start it."),
         (KeyError("a"), "fail: 'a'"),
+        (AdminShutdown("terminating connection due to unexpected postmaster exit"), f"fail: {STOPPED}"),
         (
             DagsterDbtCliRuntimeError("The dbt CLI process with command\n\n`dbt build --select a b`\n\nfailed with -9"),
             "fail: dbt was ended before it was done; what it had committed stays, run again",
@@ -23,6 +26,21 @@ from warehouse_assets.operate.options import RunOptions
         (
             DagsterDbtCliRuntimeError("`dbt build`\n\nErrors parsed from dbt logs:\n\n3 of 8 FAIL 1 sums_agree"),
             "fail: 3 of 8 FAIL 1 sums_agree",
+        ),
+        (
+            DagsterDbtCliRuntimeError(
+                "`dbt build`\n\nErrors parsed from dbt logs:\n\n"
+                "1 of 3 FAIL 1 amount_known ........ [FAIL 1 in 0.18s]\n\n"
+                "2 of 3 FAIL 12 sums_agree ......... [FAIL 12 in 0.20s]\n\n"
+                "3 of 3 ERROR creating sql view model staging.stg_x  [ERROR in 0.30s]\n\n"
+                "Failure in test amount_known (models/_x.yml)\n\nGot 1 result, configured to fail if != 0\n\n"
+                "Failure in test sums_agree (tests/x.sql)\n\nGot 12 results, configured to fail if > 10\n\n"
+                "Failure in model stg_x (models/stg_x.sql)\n\n"
+                "Database Error in model stg_x (models/stg_x.sql)\n  column a does not exist\n"
+                "  > in macro b (macros/b.sql)\n  > called by model stg_x (models/stg_x.sql)"
+            ),
+            "fail: test amount_known found 1 row (models/_x.yml); test sums_agree found 12 rows (tests/x.sql); "
+            "Database Error in model stg_x (models/stg_x.sql) column a does not exist",
         ),
         (DagsterExecutionInterruptedError(), "fail: it was interrupted; what was finished stays, run again to go on"),
     ],

@@ -8,7 +8,7 @@ import pytest
 from dagster import AssetKey, Output
 
 from warehouse_assets.errors import UserError
-from warehouse_assets.transform.assets import Unchanged, require_named_sources
+from warehouse_assets.transform.assets import Unchanged, require_named_sources, require_tests_of_models
 from warehouse_assets.transform.plan import (
     WarehouseState,
     code_version,
@@ -17,6 +17,7 @@ from warehouse_assets.transform.plan import (
     plan_tests,
     sources_by_model,
     unnamed_sources,
+    untouched_tests,
 )
 
 
@@ -158,11 +159,53 @@ def test_a_change_above_changes_the_code_of_all_below() -> None:
     assert moved == {"route_run", "summary"}
 
 
-@pytest.mark.parametrize(("key", "value"), [("checksum", {"checksum": "edited"}), ("config", {"severity": "WARN"})])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("checksum", {"checksum": "edited"}), ("config", {"severity": "WARN"}), ("config", {"fail_calc": "sum(n)"})],
+)
 def test_a_test_that_changed_is_to_pass_again(key: str, value: dict[str, str]) -> None:
     changed = copy.deepcopy(MANIFEST)
     changed["nodes"]["test.w.sums_agree"][key] = value
     assert plan_tests(changed, TESTS, [], CURRENT, ZONE).run == {"sums_agree": "it has not passed"}
+
+
+# Regression: with a new storage of Dagster's, standing tests had no result to show, warnings included.
+def test_a_standing_test_without_a_result_is_run() -> None:
+    tests = plan_tests(MANIFEST, TESTS, [], CURRENT, ZONE).with_unknown(["sums_agree"])
+    assert (set(tests.run), tests.standing) == ({"weights_known", "runs_unique"}, ("sums_agree",))
+
+
+# Regression: a test of another job stood as passed on a model that was built anew without it.
+@pytest.mark.parametrize(
+    ("build", "run", "untouched"),
+    [
+        ([], [], set(TESTS)),
+        (["summary"], [], {"weights_known", "runs_unique"}),
+        (["route_run"], ["runs_unique"], {"weights_known"}),
+        ([], ["weights_known"], {"runs_unique", "sums_agree"}),
+    ],
+)
+def test_a_build_leaves_the_passes_of_what_it_does_not_touch(
+    build: list[str], run: list[str], untouched: set[str]
+) -> None:
+    assert set(untouched_tests(MANIFEST, build, run)) == untouched
+
+
+def test_a_test_follows_the_sources_it_reads_itself_and_through_ephemeral_models() -> None:
+    direct = copy.deepcopy(MANIFEST)
+    direct["nodes"]["test.w.runs_unique"]["depends_on"]["nodes"] += ["source.w.ml.forecast"]
+    direct["nodes"]["test.w.weights_known"]["depends_on"]["nodes"] += ["model.w.joined"]
+    passes = passes_of(direct, TESTS, NEW)
+    assert passes["runs_unique"].batches == BATCHES
+    assert passes["weights_known"].batches == {"loads": 7, "holidays": 3}
+
+
+def test_a_test_that_no_run_would_run_is_refused() -> None:
+    require_tests_of_models(MANIFEST)
+    changed = copy.deepcopy(MANIFEST)
+    changed["nodes"]["test.w.sums_agree"]["depends_on"]["nodes"] = ["source.w.operations.loads"]
+    with pytest.raises(UserError, match=r"Test sums_agree reads no model.* \(models/sums_agree\.sql\)"):
+        require_tests_of_models(changed)
 
 
 def test_a_stored_model_names_all_it_has_to_follow() -> None:

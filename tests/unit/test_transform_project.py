@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from warehouse_assets.errors import UserError
 from warehouse_assets.settings import DBT_PROJECT_DIR, Settings
 from warehouse_assets.transform import project
 
@@ -83,6 +84,13 @@ def test_a_parse_that_was_killed_is_not_taken_for_a_finished_one(parser: Parser,
         project.ensure_manifest(settings, url)
     parser.is_killed = False
     assert json.loads(project.ensure_manifest(settings).read_text()) == {"nodes": {}}
+
+
+# Regression: `warehouse parse` ended in a traceback where the home is somebody else's.
+def test_a_home_that_cannot_be_written_is_told(parser: Parser, tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file, not a folder")
+    with pytest.raises(UserError, match=r"home/dbt cannot be written .*; point WAREHOUSE_HOME at a folder"):
+        project.ensure_manifest(Settings(home=tmp_path / "home"))
 
 
 # Regression: dbt warned at every build of a configured folder that was not there.

@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import re
+import sys
 import threading
 import time
 import uuid
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from warehouse_assets.database.connections import connect, resolve
 from warehouse_assets.database.run_lock import is_alive, run_lock
-from warehouse_assets.database.trouble import trouble
+from warehouse_assets.database.trouble import STOPPED, trouble
 from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.operate.home import process_environment
 from warehouse_assets.operate.progress import OnProgress
@@ -37,6 +38,8 @@ _CAUSE_TAG, COMMAND = "cause", "warehouse run"
 _LOCK_WITHIN = 120.0
 
 
+#: What psycopg calls the ends of a server that it was connected to.
+_SHUTDOWNS = ("AdminShutdown", "CrashShutdown", "CannotConnectNow")
 _USER_ERRORS = (UserError.__name__, UnreachableError.__name__)
 
 
@@ -50,6 +53,19 @@ class RunOutcome:
     checks_warned: list[str] = field(default_factory=list)
     checks_failed: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+
+
+def _dbt_sentence(said: str) -> str:
+    """What dbt says of its errors, without its progress, its macros and the words it has for a test that fails."""
+    words = " ".join(said.split())
+    words = re.sub(r"\d+ of \d+ (FAIL|ERROR) [^\[]*\[\1[^\]]*\] ?", "", words) or words
+    words = re.sub(r" > (in|called by) \w+ \S+ \(\S+\)", "", words)
+    words = re.sub(r"Failure in model \S+ \(\S+\) (?=\w+ Error in model )", "", words)
+    return re.sub(
+        r"Failure in test (\S+) \((\S+)\) Got (\d+) results?, configured to fail if \S+ \S+",
+        lambda found: f"test {found[1]} found {found[3]} row{'s' * (found[3] != '1')} ({found[2]});",
+        words,
+    ).rstrip(";")
 
 
 def failure_sentence(event: "DagsterEvent") -> str:
@@ -70,7 +86,9 @@ def failure_sentence(event: "DagsterEvent") -> str:
         message = "a blocking check failed; what reads this was not run"
     elif error.cls_name == "DagsterDbtCliRuntimeError":
         _, _, said = message.partition("Errors parsed from dbt logs:")
-        message = " ".join(said.split()) or "dbt was ended before it was done; what it had committed stays, run again"
+        message = _dbt_sentence(said) or "dbt was ended before it was done; what it had committed stays, run again"
+    elif error.cls_name in _SHUTDOWNS:
+        message = STOPPED
     elif error.cls_name == "DagsterExecutionInterruptedError":
         message = "it was interrupted; what was finished stays, run again to go on"
     elif error.cls_name == "ValidationError" and (complaint := re.search(r"Value error, (.*?) \[type=", message)):
@@ -173,6 +191,7 @@ def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on
         UserError: the database or the home cannot be used.
     """
     os.environ.update(process_environment(settings))
+    sys.unraisablehook = lambda _: None  # a dbt left in the middle is closed, with a traceback after the sentence
     logging.raiseExceptions = False  # where the server is gone, a record that cannot be stored is no news of its own
     from dagster import DagsterEventType, DagsterInstance
 

@@ -28,10 +28,12 @@ from warehouse_assets.transform.plan import (
     DueTests,
     data_tests,
     models_of,
+    models_read,
     passes_of,
     plan_build,
     plan_tests,
     unnamed_sources,
+    untouched_tests,
 )
 from warehouse_assets.transform.standing_checks import standing_results
 from warehouse_assets.transform.state import build_lock, noting_passes, read_state
@@ -122,6 +124,21 @@ def require_named_sources(manifest: Mapping[str, Any]) -> None:
         )
 
 
+def require_tests_of_models(manifest: Mapping[str, Any]) -> None:
+    """See that every data test reads a model: no run would run another, nor say so.
+
+    Raises:
+        UserError: one does not.
+    """
+    models = models_of(manifest)
+    for name, test in data_tests(manifest).items():
+        if models.keys().isdisjoint(models_read(manifest, test)):
+            raise UserError(
+                f"Test {name} reads no model, so no run would run it: let it read the staging model "
+                f"({test['original_file_path']})."
+            )
+
+
 def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: str | None) -> AssetsDefinition:
     translator = WarehouseDbtTranslator()
     names_by_key = {
@@ -132,6 +149,7 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
     @dbt_assets(manifest=manifest, select=select, exclude=exclude, name=name, dagster_dbt_translator=translator)
     def run_dbt(context: AssetExecutionContext, warehouse: WarehouseResource, options: RunOptions) -> Iterator[Any]:
         require_named_sources(manifest)
+        require_tests_of_models(manifest)
         selected = {names_by_key[key]: key for key in context.selected_asset_keys}
         known_tests = data_tests(manifest)
         checks = {key.name: key for key in context.selected_asset_check_keys if key.name in known_tests}
@@ -144,13 +162,16 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
                 tests = plan_tests(manifest, checks, plan.build, state, time_zone)
             else:
                 tests = DueTests(run=dict.fromkeys(checks, "asked for"), standing=(), waiting=())
+            standing = list(standing_results(context.instance, [checks[name] for name in tests.standing]))
+            tests = tests.with_unknown(result.check_name or "" for result in standing)
             for name, reason in [*sorted(plan.build.items()), *sorted(tests.run.items())]:
                 context.log.info(f"{name}: {reason}")
             for name in tests.waiting:
                 context.log.info(f"{name}: waits for a run that also builds what it compares with")
             unchanged = Unchanged(manifest, {model: selected[model] for model in plan.current})
             if plan.build or tests.run:
-                with noting_passes(connection, passes_of(manifest, tests.run, state)):
+                untouched = untouched_tests(manifest, plan.build, tests.run)
+                with noting_passes(connection, passes_of(manifest, tests.run, state), untouched):
                     invocation = start_dbt_build(
                         manifest,
                         sorted(plan.build),
@@ -165,6 +186,6 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
                         yield from unchanged.above(event)
                         yield with_column_lineage(event, manifest, translator, invocation.target_path)
             yield from unchanged.rest()
-            yield from standing_results(context.instance, [checks[name] for name in tests.standing])
+            yield from standing
 
     return run_dbt

@@ -6,10 +6,13 @@ has not passed: it is new, it failed, or a killed run left it out.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+# What a test does about failures, beside its SQL.
+_TEST_SETTINGS = ("severity", "where", "error_if", "warn_if", "fail_calc", "limit")
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,13 @@ class DueTests:
     standing: tuple[str, ...]
     waiting: tuple[str, ...]
 
+    def with_unknown(self, known: Iterable[str]) -> "DueTests":
+        """The same, but standing tests run whose last result is not among the ``known``: Dagster's storage is new."""
+        names = set(known)
+        kept = tuple(name for name in self.standing if name in names)
+        unknown = [name for name in self.standing if name not in kept]
+        return DueTests({**self.run, **dict.fromkeys(unknown, "its last result is not stored")}, kept, self.waiting)
+
 
 def source_table(node: Mapping[str, Any]) -> str:
     """The name a source goes by in the control tables: the bare table for raw, ``ml.<table>`` for predictions."""
@@ -71,8 +81,8 @@ def models_of(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def sources_above(manifest: Mapping[str, Any]) -> dict[str, frozenset[str]]:
-    """For every model, the source tables it is built from at any distance."""
+def _sources_above(manifest: Mapping[str, Any]) -> Callable[[str], frozenset[str]]:
+    """What gives the source tables that a node is made from at any distance, by its unique id."""
     parents: Mapping[str, list[str]] = manifest["parent_map"]
 
     @cache
@@ -81,6 +91,12 @@ def sources_above(manifest: Mapping[str, Any]) -> dict[str, frozenset[str]]:
             return frozenset({source_table(manifest["sources"][unique_id])})
         return frozenset().union(*(above(parent) for parent in parents.get(unique_id, ())))
 
+    return above
+
+
+def sources_above(manifest: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """For every model, the source tables it is built from at any distance."""
+    above = _sources_above(manifest)
     return {name: above(node["unique_id"]) for name, node in models_of(manifest).items()}
 
 
@@ -152,15 +168,28 @@ def models_read(manifest: Mapping[str, Any], test: Mapping[str, Any]) -> list[st
 def passes_of(manifest: Mapping[str, Any], names: Iterable[str], state: WarehouseState) -> dict[str, PassedTest]:
     """What to remember of data tests that pass on the warehouse as ``state`` has it."""
     # all above, not the sources that models name: the tables of days that a build writes itself move with the build
-    tests, sources = data_tests(manifest), sources_above(manifest)
+    tests, above = data_tests(manifest), _sources_above(manifest)
     passes = {}
     for name in names:
         # The name of a generic test holds its arguments; what it is to do about failures stands in its config.
-        settings = [tests[name]["config"].get(key) for key in ("severity", "where", "error_if", "warn_if")]
+        settings = [tests[name]["config"].get(key) for key in _TEST_SETTINGS]
         version = _number(f"{tests[name]['unique_id']}={tests[name]['checksum']['checksum']}={settings}")
-        tables = frozenset[str]().union(*(sources.get(model, ()) for model in models_read(manifest, tests[name])))
+        tables = frozenset[str]().union(*(above(parent) for parent in tests[name]["depends_on"]["nodes"]))
         passes[name] = PassedTest(version, {table: state.changed_batches.get(table, 0) for table in sorted(tables)})
     return passes
+
+
+def untouched_tests(manifest: Mapping[str, Any], build: Collection[str], run: Collection[str]) -> list[str]:
+    """The data tests whose passes hold when the models ``build`` are built and the tests ``run`` are run.
+
+    A test of another job that reads one of these models is not among them, nor is one that the project no longer has:
+    it may come back.
+    """
+    return [
+        name
+        for name, test in data_tests(manifest).items()
+        if name not in run and set(build).isdisjoint(models_read(manifest, test))
+    ]
 
 
 def _number(text: str) -> int:

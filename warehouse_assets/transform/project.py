@@ -86,8 +86,14 @@ def _fingerprint(environment: Mapping[str, str]) -> str:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("w")
+    except OSError as error:
+        raise UserError(
+            f"{path.parent} cannot be written ({error.strerror}); point WAREHOUSE_HOME at a folder you own."
+        ) from error
+    with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -98,7 +104,7 @@ def ensure_manifest(settings: Settings, warehouse_url: str | None = None) -> Pat
     ``warehouse_url`` may be left out where only the graph is wanted: parsing opens no connection.
 
     Raises:
-        UserError: dbt refuses the project; the message carries dbt's own words.
+        UserError: dbt refuses the project (the message carries dbt's own words), or the home cannot be written.
     """
     target = target_dir(settings)
     known = target / "parsed.json"

@@ -1,6 +1,7 @@
 """What the control tables say of past builds. dbt moves the state of models; which tests have passed is noted here."""
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import psycopg
@@ -37,13 +38,16 @@ def read_state(connection: psycopg.Connection) -> WarehouseState:
 
 
 @contextmanager
-def noting_passes(connection: psycopg.Connection, passes: Mapping[str, PassedTest]) -> Iterator[None]:
-    """Note that data tests have passed when the block has: until then they count as failed.
+def noting_passes(
+    connection: psycopg.Connection, passes: Mapping[str, PassedTest], untouched: Collection[str]
+) -> Iterator[None]:
+    """Note that data tests have passed when the block has: until then all but ``untouched`` count as failed.
 
-    A failed build, or one that is killed between a model and its tests, leaves them to the next run.
+    A failed build, or one that is killed between a model and its tests, leaves them to the next run, as does one that
+    builds a model without the tests that another job has of it.
     """
     with connection.transaction():
-        connection.execute("delete from etl.test_pass where test = any(%s)", (list(passes),))
+        connection.execute("delete from etl.test_pass where test <> all(%s)", (list(untouched),))
     yield
     with connection.transaction(), connection.cursor() as cursor:
         cursor.executemany(
@@ -63,6 +67,7 @@ def build_lock(connection: psycopg.Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        connection.rollback()
-        connection.execute("select pg_advisory_unlock(%s)", [_BUILD_LOCK])
-        connection.commit()
+        with contextlib.suppress(psycopg.OperationalError):  # the server went away, and the lock with it
+            connection.rollback()
+            connection.execute("select pg_advisory_unlock(%s)", [_BUILD_LOCK])
+            connection.commit()

@@ -7,11 +7,14 @@ from typing import Any
 from dagster import AssetCheckSpec, AssetSpec
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
+from warehouse_assets.transform.plan import data_tests, models_of
+
 
 def with_attached_tests(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest with each test of several models attached to one of them: the one that is built last.
+    """The manifest with each test of several tables attached to one model, of those it reads the one built last.
 
-    dagster-dbt shows a test that is attached to none nowhere. A ``dagster: {ref: …}`` in the test's own meta stays.
+    dagster-dbt shows a test that is attached to none nowhere. A generic test stays with the model it stands below,
+    unless it also reads a model that is built from predictions, which come after all others.
     """
     parents: Mapping[str, list[str]] = manifest["parent_map"]
 
@@ -20,20 +23,21 @@ def with_attached_tests(manifest: Mapping[str, Any]) -> dict[str, Any]:
         direct = parents.get(unique_id, ())
         return frozenset(direct).union(*(above(parent) for parent in direct))
 
-    def place(unique_id: str) -> tuple[bool, int, str]:
-        """Where a model stands in the order of building: those that read predictions come after all others."""
-        reads_predictions = any(manifest["sources"].get(name, {}).get("schema") == "ml" for name in above(unique_id))
-        return reads_predictions, len(above(unique_id)), unique_id
+    def is_late(unique_id: str) -> bool:
+        return any(manifest["sources"].get(name, {}).get("schema") == "ml" for name in above(unique_id))
 
     nodes = dict(manifest["nodes"])
-    for unique_id, node in nodes.items():
-        models = [name for name in node["depends_on"]["nodes"] if name.startswith("model.")]
-        if node["resource_type"] != "test" or len(models) < 2 or node.get("attached_node"):
+    stored = {node["unique_id"] for node in models_of(manifest).values()}
+    for test in data_tests(manifest).values():
+        read = [name for name in test["depends_on"]["nodes"] if name in stored]
+        if not read or len(test["depends_on"]["nodes"]) == 1:
             continue
-        meta = node["config"].get("meta") or {}
-        last = nodes[max(models, key=place)]["name"]
-        attached = {"dagster": {"ref": {"name": last}}, **meta}
-        nodes[unique_id] = {**node, "config": {**node["config"], "meta": attached}}
+        last = max(read, key=lambda name: (is_late(name), len(above(name)), name))
+        below = str(test.get("attached_node") or "")
+        if below in stored and is_late(below) == is_late(last):
+            continue
+        meta = {**(test["config"].get("meta") or {}), "dagster": {"ref": {"name": nodes[last]["name"]}}}
+        nodes[test["unique_id"]] = {**test, "config": {**test["config"], "meta": meta}}
     return {**manifest, "nodes": nodes}
 
 
