@@ -23,7 +23,8 @@ from warehouse_assets.churn import ensemble, training
 from warehouse_assets.churn.factors import factor_scores
 from warehouse_assets.churn.metrics import auc, metrics
 from warehouse_assets.churn.storage import read_customer_months
-from warehouse_assets.database.connections import connect, resolve
+from warehouse_assets.database.connections import connect
+from warehouse_assets.database.databases import resolve
 from warehouse_assets.settings import Settings
 
 SHOWN = ("auc", "pr_auc", "lift_top_decile", "brier", "ece")

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from warehouse_assets.database.connections import Databases, resolve
+from warehouse_assets.database.databases import Databases, resolve
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.database.migrate import migrate
 from warehouse_assets.database.place import wheel_binaries

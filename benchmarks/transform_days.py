@@ -25,7 +25,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from warehouse_assets.database.connections import Databases, resolve
+from warehouse_assets.database.databases import Databases, resolve
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.database.migrate import migrate
 from warehouse_assets.extract.load import extract_system

@@ -18,7 +18,7 @@ from psycopg import sql
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from warehouse_assets.database.connections import Databases, resolve
+from warehouse_assets.database.databases import Databases, resolve
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.database.migrate import migrate
 from warehouse_assets.settings import Settings

@@ -17,7 +17,7 @@ from typing import LiteralString
 import psycopg
 from warehouse_command import run_command
 
-from warehouse_assets.database.connections import resolve
+from warehouse_assets.database.databases import resolve
 from warehouse_assets.operate.home import process_environment
 from warehouse_assets.settings import Settings
 
@@ -213,6 +213,10 @@ def test_a_bad_row_stops_scoring_is_named_and_leaves_yesterdays_predictions(fill
     assert outcome.returncode == 1
     assert customer in outcome.stdout
     assert ask(filled_home, predictions) == before
+    failed = json.loads(run_command(filled_home, "status", "--json").stdout)["run_failures"][0]
+    assert failed["job"] == "everything"
+    assert failed["run_id"] in outcome.stdout
+    assert failed["sentence"] in outcome.stdout.replace("FAILED  ", "")
 
     set_mrr(mrr)
     healed = run_command(filled_home, "run")

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from warehouse_command import free_port
 
-from warehouse_assets.database.connections import resolve
+from warehouse_assets.database.databases import resolve
 from warehouse_assets.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

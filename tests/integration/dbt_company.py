@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from warehouse_assets.database.connections import Databases
+from warehouse_assets.database.databases import Databases
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.extract.job import Options
 from warehouse_assets.extract.load import extract_system

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from warehouse_assets.database import connections
-from warehouse_assets.database.connections import Databases, connect, resolve
+from warehouse_assets.database.connections import connect
+from warehouse_assets.database.databases import Databases, resolve
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.errors import UserError
 from warehouse_assets.settings import Settings

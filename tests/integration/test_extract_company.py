@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from warehouse_assets.database.connections import Databases
+from warehouse_assets.database.databases import Databases
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract import incremental
 from warehouse_assets.extract.job import Options

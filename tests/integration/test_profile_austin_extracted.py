@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from warehouse_assets.database.connections import Databases
+from warehouse_assets.database.databases import Databases
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract.load import extract_system
 from warehouse_assets.extract.record import TableLoad

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from warehouse_assets.database.connections import Databases
+from warehouse_assets.database.databases import Databases
 from warehouse_assets.errors import UserError
 from warehouse_assets.operate.profile_choice import remember_profile
 

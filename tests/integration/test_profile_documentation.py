@@ -12,7 +12,7 @@ import pytest
 import yaml
 from psycopg import sql
 
-from warehouse_assets.database.connections import Databases
+from warehouse_assets.database.databases import Databases
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract.load import extract_system

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from warehouse_assets.database.connections import Databases
+from warehouse_assets.database.databases import Databases
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract.load import extract_system

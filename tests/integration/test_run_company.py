@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from warehouse_assets.database.connections import Databases
+from warehouse_assets.database.databases import Databases
 from warehouse_assets.errors import UserError
 from warehouse_assets.operate.run import RunRequest, simulate_if_needed
 from warehouse_assets.source.simulator import simulation_state

@@ -15,7 +15,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from warehouse_assets.database.connections import connect
 from warehouse_assets.database.run_lock import is_alive, run_lock
-from warehouse_assets.operate import launch
+from warehouse_assets.operate import failed_runs
 
 HOLD = """
 import sys, time
@@ -53,12 +53,13 @@ def test_runs_without_a_process_are_closed(warehouse_url: str, tmp_path: Path, m
             return create_run_for_test(instance, status=status, tags=tags).run_id
 
         waiting = begin(DagsterRunStatus.STARTING)
-        lives = begin(DagsterRunStatus.STARTED, cause=launch.COMMAND)
+        lives = begin(DagsterRunStatus.STARTED, cause=failed_runs.COMMAND)
         killed = [
-            begin(status, cause=launch.COMMAND) for status in (DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTED)
+            begin(status, cause=failed_runs.COMMAND)
+            for status in (DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTED)
         ]
         with run_lock(warehouse_url, lives):
-            assert set(launch.close_dead_runs(instance, warehouse_url)) == set(killed)
+            assert set(failed_runs.close_dead_runs(instance, warehouse_url)) == set(killed)
         ended = {run.run_id for run in instance.get_runs() if run.status is DagsterRunStatus.FAILURE}
         assert ended == set(killed)
 
@@ -68,7 +69,7 @@ def test_runs_without_a_process_are_closed(warehouse_url: str, tmp_path: Path, m
         instance.report_dagster_event(
             DagsterEvent(event_type_value=DagsterEventType.RUN_START.value, job_name=run.job_name), run_id=daemons
         )
-        assert launch.close_dead_runs(instance, warehouse_url) == [lives]
-        monkeypatch.setattr(launch, "_LOCK_WITHIN", -1.0)
-        assert launch.close_dead_runs(instance, warehouse_url) == [daemons]
+        assert failed_runs.close_dead_runs(instance, warehouse_url) == [lives]
+        monkeypatch.setattr(failed_runs, "_LOCK_WITHIN", -1.0)
+        assert failed_runs.close_dead_runs(instance, warehouse_url) == [daemons]
         assert waiting not in {run.run_id for run in instance.get_runs() if run.is_finished}

@@ -176,7 +176,7 @@ class _Here(WarehouseResource):
     def databases(self) -> Any:
         import dataclasses
 
-        from warehouse_assets.database.connections import resolve
+        from warehouse_assets.database.databases import resolve
 
         return dataclasses.replace(resolve(self.settings), warehouse=self.url)
 

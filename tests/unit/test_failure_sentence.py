@@ -8,7 +8,7 @@ from psycopg.errors import AdminShutdown
 
 from warehouse_assets.database.trouble import STOPPED
 from warehouse_assets.errors import UnreachableError, UserError
-from warehouse_assets.operate.launch import failure_sentence
+from warehouse_assets.operate.failed_runs import failure_sentence
 from warehouse_assets.operate.options import RunOptions
 
 

@@ -8,7 +8,8 @@ import psycopg
 from dagster import ConfigurableResource, InitResourceContext
 from pydantic import Field
 
-from warehouse_assets.database.connections import Databases, connect, resolve
+from warehouse_assets.database.connections import connect
+from warehouse_assets.database.databases import Databases, resolve
 from warehouse_assets.database.run_lock import run_lock
 from warehouse_assets.settings import Settings
 

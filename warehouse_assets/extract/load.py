@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from warehouse_assets.database.connections import Databases, connect, redact
+from warehouse_assets.database.connections import connect, redact
+from warehouse_assets.database.databases import Databases
 from warehouse_assets.database.errors import explain_error
 from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.extract import ddl, record, rules

@@ -9,7 +9,8 @@ from functools import partial
 
 from rich.console import Console
 
-from warehouse_assets.database.connections import connect, embedded_server, needs_embedded, resolve
+from warehouse_assets.database.connections import connect
+from warehouse_assets.database.databases import embedded_server, needs_embedded, resolve
 from warehouse_assets.database.migrate import current, head
 from warehouse_assets.errors import UserError
 from warehouse_assets.settings import PROJECT_ROOT, Settings

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
-from warehouse_assets.database.connections import connect, resolve
+from warehouse_assets.database.connections import connect
+from warehouse_assets.database.databases import resolve
 from warehouse_assets.database.errors import explain_error
 from warehouse_assets.extract import names
 from warehouse_assets.operate.profile_choice import stored_profile

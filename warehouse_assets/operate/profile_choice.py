@@ -6,7 +6,8 @@ from pathlib import Path
 
 import psycopg
 
-from warehouse_assets.database.connections import Databases, connect
+from warehouse_assets.database.connections import connect
+from warehouse_assets.database.databases import Databases
 from warehouse_assets.errors import UserError
 from warehouse_assets.source.profiles.profile import profile_directory, shipped_profiles
 

@@ -7,7 +7,8 @@ import psycopg
 from psycopg.errors import error_from_result
 from psycopg.types.string import TextLoader
 
-from warehouse_assets.database.connections import connect, resolve
+from warehouse_assets.database.connections import connect
+from warehouse_assets.database.databases import resolve
 from warehouse_assets.errors import UserError
 from warehouse_assets.settings import Settings
 

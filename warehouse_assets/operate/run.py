@@ -8,7 +8,8 @@ from datetime import date
 
 from rich.console import Console
 
-from warehouse_assets.database.connections import Databases, connect, resolve
+from warehouse_assets.database.connections import connect
+from warehouse_assets.database.databases import Databases, resolve
 from warehouse_assets.database.migrate import migrate
 from warehouse_assets.errors import UserError
 from warehouse_assets.operate.home import check_storage

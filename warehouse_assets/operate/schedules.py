@@ -44,7 +44,8 @@ def waiting_work(
 
     Another job extracted, code changed, or a test has not passed.
     """
-    from warehouse_assets.database.connections import connect, resolve
+    from warehouse_assets.database.connections import connect
+    from warehouse_assets.database.databases import resolve
     from warehouse_assets.transform.plan import data_tests, models_of, plan_build, plan_tests
     from warehouse_assets.transform.state import read_state
 

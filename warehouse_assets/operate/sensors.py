@@ -17,8 +17,8 @@ from dagster import (
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from warehouse_assets.database.connections import connect, resolve
-from warehouse_assets.operate.launch import close_dead_runs, failure_sentence
+from warehouse_assets.database.databases import resolve
+from warehouse_assets.operate.failed_runs import close_dead_runs, failure_sentence, note_failure
 from warehouse_assets.settings import Settings
 
 # A source that moves all the time is taken by the schedules; the sensor steps in when none has run for this long.
@@ -75,11 +75,8 @@ def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[Sens
     def failed_runs(context: RunFailureSensorContext) -> None:
         events = context.get_step_failure_events() or [context.failure_event]
         sentence = "; ".join(failure_sentence(event) for event in events) or "no reason given"
-        with connect(resolve(Settings.from_env()).warehouse, application_name="warehouse sensor") as connection:
-            connection.execute(
-                "insert into etl.run_failure (run_id, job, sentence) values (%s, %s, %s) on conflict do nothing",
-                [context.dagster_run.run_id, context.dagster_run.job_name, sentence],
-            )
+        run = context.dagster_run
+        note_failure(resolve(Settings.from_env()).warehouse, run.run_id, run.job_name, sentence)
         context.log.error(sentence)
 
     return [new_source_data, dead_runs, failed_runs]

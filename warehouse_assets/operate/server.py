@@ -5,7 +5,8 @@ import shutil
 import time
 from pathlib import Path
 
-from warehouse_assets.database.connections import connect, embedded_server, needs_embedded, resolve
+from warehouse_assets.database.connections import connect
+from warehouse_assets.database.databases import embedded_server, needs_embedded, resolve
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.database.migrate import migrate
 from warehouse_assets.errors import UserError

@@ -13,7 +13,8 @@ from psycopg import sql
 from rich.console import Console
 from rich.table import Table
 
-from warehouse_assets.database.connections import connect, needs_embedded, resolve
+from warehouse_assets.database.connections import connect
+from warehouse_assets.database.databases import needs_embedded, resolve
 from warehouse_assets.database.migrate import current
 from warehouse_assets.database.place import data_link, explain
 from warehouse_assets.settings import Settings

@@ -8,7 +8,8 @@ from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 from sqlalchemy.engine import URL
 
-from warehouse_assets.database.connections import resolve, url_parameters
+from warehouse_assets.database.connections import url_parameters
+from warehouse_assets.database.databases import resolve
 from warehouse_assets.settings import Settings
 
 

@@ -6,7 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from warehouse_assets.database.connections import Databases, connect
+from warehouse_assets.database.connections import connect
+from warehouse_assets.database.databases import Databases
 from warehouse_assets.operate.launch import RunOutcome
 from warehouse_assets.operate.profile_choice import DEFAULT_PROFILE, stored_profile
 from warehouse_assets.operate.status import read_checks, read_models, read_tables

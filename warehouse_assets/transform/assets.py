@@ -17,6 +17,7 @@ from dagster import (
     TableColumnLineage,
 )
 from dagster_dbt import dbt_assets
+from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.errors import UserError
@@ -182,9 +183,13 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
                         warehouse.databases,
                         options,
                     )
-                    for event in invocation.stream():
-                        yield from unchanged.above(event)
-                        yield with_column_lineage(event, manifest, translator, invocation.target_path)
+                    try:
+                        for event in invocation.stream():
+                            yield from unchanged.above(event)
+                            yield with_column_lineage(event, manifest, translator, invocation.target_path)
+                    except DagsterDbtCliRuntimeError:
+                        yield from standing  # a failed run shows them too
+                        raise
             yield from unchanged.rest()
             yield from standing
 

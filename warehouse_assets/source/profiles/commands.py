@@ -18,7 +18,8 @@ def check_command(name: str, values: Mapping[str, str], settings: Settings, cons
     Raises:
         UserError: the profile cannot be opened or its source database cannot be reached.
     """
-    from warehouse_assets.database.connections import connect, resolve
+    from warehouse_assets.database.connections import connect
+    from warehouse_assets.database.databases import resolve
     from warehouse_assets.source.profiles import open_profile
     from warehouse_assets.source.profiles.check import check_profile
     from warehouse_assets.source.profiles.report import render

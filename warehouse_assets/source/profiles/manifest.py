@@ -1,4 +1,4 @@
-"""What ``profile.yml`` may say, read and judged. No file of the profile's data is opened here."""
+"""What ``profile.yml`` may say, read and judged, and its settings put in place. No data of the source is read here."""
 
 import difflib
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 import yaml
+from psycopg import sql
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.settings import Settings, is_time_zone
@@ -287,3 +288,19 @@ def fill(text: str, values: Mapping[str, str], manifest: Manifest, where: str) -
         if name not in values:
             return None
     return PLACEHOLDER.sub(lambda match: values[match.group(1)], text)
+
+
+def whole_table(schema: str, table: str) -> str:
+    """The SELECT of a table as it stands."""
+    return sql.SQL("select * from {}").format(sql.Identifier(schema, table)).as_string(None)
+
+
+def with_literals(select: str, values: Mapping[str, str], manifest: Manifest) -> str:
+    """The SELECT with each ``{setting}`` as a quoted SQL string (null when it has no value)."""
+
+    def quoted(name: str) -> str:
+        return sql.Literal(values.get(name)).as_string(None).strip()
+
+    return PLACEHOLDER.sub(
+        lambda match: quoted(match.group(1)) if match.group(1) in manifest.settings else match.group(0), select
+    )

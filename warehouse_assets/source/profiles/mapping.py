@@ -11,7 +11,7 @@ from psycopg import sql
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.source.contract import Column, Rule, Table
-from warehouse_assets.source.profiles.manifest import PLACEHOLDER, Manifest
+from warehouse_assets.source.profiles.manifest import whole_table
 from warehouse_assets.source.profiles.profile import PostgresProfile, Profile, missing_columns, require_columns
 
 #: What a server says of a statement it understood but will not run; everything else is about the connection.
@@ -43,26 +43,10 @@ class MappedTable:
     extra: tuple[str, ...]
 
 
-def whole_table(schema: str, table: str) -> str:
-    """The SELECT of a table as it stands."""
-    return sql.SQL("select * from {}").format(sql.Identifier(schema, table)).as_string(None)
-
-
 def stands_for_itself(profile: Profile, table: str) -> bool:
     """Whether the profile takes the table as it stands in the source."""
     schema = profile.manifest.tables_from
     return schema is not None and profile.select(table) == whole_table(schema, table)
-
-
-def with_literals(select: str, values: Mapping[str, str], manifest: Manifest) -> str:
-    """The SELECT with each ``{setting}`` as a quoted SQL string (null when it has no value)."""
-
-    def quoted(name: str) -> str:
-        return sql.Literal(values.get(name)).as_string(None).strip()
-
-    return PLACEHOLDER.sub(
-        lambda match: quoted(match.group(1)) if match.group(1) in manifest.settings else match.group(0), select
-    )
 
 
 def describe(connection: psycopg.Connection, profile: PostgresProfile, table: str) -> dict[str, SourceColumn]:

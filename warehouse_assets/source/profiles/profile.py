@@ -27,6 +27,8 @@ from warehouse_assets.source.profiles.manifest import (
     known,
     read_manifest,
     resolve_settings,
+    whole_table,
+    with_literals,
 )
 from warehouse_assets.source.profiles.rejects import Reject
 from warehouse_assets.source.profiles.views import FileViews, mentioned, modified_times, temporary_folder
@@ -330,8 +332,6 @@ def open_profile(
     values = resolve_settings(manifest, settings, os.environ if environ is None else environ)
     selects = _read_selects(manifest, contract)
     if manifest.tables_from:
-        from warehouse_assets.source.profiles.mapping import whole_table
-
         for table in contract:
             selects.setdefault(table.name, whole_table(manifest.tables_from, table.name))
     selects = {table.name: selects[table.name] for table in contract if table.name in selects}
@@ -341,8 +341,6 @@ def open_profile(
             f"{manifest.directory} (see {GUIDE})."
         )
     if manifest.kind == "postgres":
-        from warehouse_assets.source.profiles.mapping import with_literals
-
         selects = {name: with_literals(select, values, manifest) for name, select in selects.items()}
         return PostgresProfile(manifest, selects, values, source_url)
     if UNREADABLE_ROWS in settings:

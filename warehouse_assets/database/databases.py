@@ -1,0 +1,49 @@
+"""Which databases are in force: the user's own where their URLs are set, else the embedded server's."""
+
+from dataclasses import dataclass, field
+
+from warehouse_assets.database.embedded import EmbeddedServer
+from warehouse_assets.settings import Settings
+
+
+@dataclass(frozen=True)
+class Databases:
+    """The URLs in force. ``planted`` is None where the operational database is the user's own."""
+
+    operational: str = field(repr=False)
+    warehouse: str = field(repr=False)
+    dagster: str = field(repr=False)
+    planted: str | None = field(repr=False)
+
+
+def embedded_server(settings: Settings) -> EmbeddedServer:
+    """Return the embedded server of this home (not started)."""
+    return EmbeddedServer(settings.home, port=settings.port)
+
+
+def needs_embedded(settings: Settings) -> bool:
+    """Tell whether any database is left for the embedded server to provide."""
+    return None in (settings.warehouse_url, settings.source_url, settings.dagster_url)
+
+
+def resolve(settings: Settings, start: bool = True) -> Databases:
+    """Return the URL of each database: the user's own where set, else the embedded server's.
+
+    Args:
+        settings: where the user's URLs and the home stand.
+        start: start the embedded server if it is needed and not running.
+
+    Raises:
+        UserError: the embedded server cannot be started, or (``start=False``) has not been made yet.
+    """
+    if settings.source_url and settings.warehouse_url and settings.dagster_url:
+        return Databases(settings.source_url, settings.warehouse_url, settings.dagster_url, None)
+    server = embedded_server(settings)
+    if start:
+        server.start()
+    return Databases(
+        operational=settings.source_url or server.url("operational"),
+        warehouse=settings.warehouse_url or server.url("warehouse"),
+        dagster=settings.dagster_url or server.url("dagster"),
+        planted=None if settings.source_url else server.url("planted"),
+    )

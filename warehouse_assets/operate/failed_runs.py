@@ -1,0 +1,100 @@
+"""Runs that failed or died: the sentence told of them, where it is kept, and how the dead are found."""
+
+import contextlib
+import re
+import time
+from typing import TYPE_CHECKING
+
+from warehouse_assets.database.connections import connect
+from warehouse_assets.database.run_lock import is_alive
+from warehouse_assets.database.trouble import STOPPED
+from warehouse_assets.errors import UnreachableError, UserError
+
+if TYPE_CHECKING:
+    from dagster import DagsterEvent, DagsterInstance
+
+#: Tag that tells what began a run; runs begun by the command hold their lock before they are made.
+CAUSE_TAG, COMMAND = "cause", "warehouse run"
+#: Seconds after its start in which a run of the daemon has its lock.
+_LOCK_WITHIN = 120.0
+
+#: What psycopg calls the ends of a server that it was connected to.
+_SHUTDOWNS = ("AdminShutdown", "CrashShutdown", "CannotConnectNow")
+_USER_ERRORS = (UserError.__name__, UnreachableError.__name__)
+
+
+def _dbt_sentence(said: str) -> str:
+    """What dbt says of its errors, without its progress, its macros and the words it has for a test that fails."""
+    words = " ".join(said.split())
+    words = re.sub(r"\d+ of \d+ (FAIL|ERROR) [^\[]*\[\1[^\]]*\] ?", "", words) or words
+    words = re.sub(r" > (in|called by) \w+ \S+ \(\S+\)", "", words)
+    words = re.sub(r" QUERY: .*?(?= compiled code at |$)", "", words)
+    words = re.sub(r"Failure in model \S+ \(\S+\) (?=\w+ Error in model )", "", words)
+    return re.sub(
+        r"Failure in test (\S+) \((\S+)\) Got (\d+) results?, configured to fail if \S+ \S+",
+        lambda found: f"test {found[1]} found {found[3]} row{'s' * (found[3] != '1')} ({found[2]});",
+        words,
+    ).rstrip(";")
+
+
+def failure_sentence(event: "DagsterEvent") -> str:
+    """One sentence for a failed step, or for a run that failed outside its steps.
+
+    It is the user's error where there is one, else the innermost cause.
+    """
+    is_step = event.is_step_failure
+    error = event.step_failure_data.error if is_step else event.job_failure_data.error
+    while error is not None and error.cause is not None:
+        if error.cls_name in _USER_ERRORS:
+            break
+        error = error.cause
+    if error is None:
+        return f"{event.step_key} failed; the run's log in the UI says more." if is_step else event.message or ""
+    message = error.message.strip()
+    if error.cls_name == "DagsterAssetCheckFailedError":
+        message = "a blocking check failed; what reads this was not run"
+    elif error.cls_name == "DagsterDbtCliRuntimeError":
+        _, _, said = message.partition("Errors parsed from dbt logs:")
+        message = _dbt_sentence(said) or "dbt was ended before it was done; what it had committed stays, run again"
+    elif error.cls_name in _SHUTDOWNS:
+        message = STOPPED
+    elif error.cls_name == "DagsterExecutionInterruptedError":
+        message = "it was interrupted; what was finished stays, run again to go on"
+    elif error.cls_name == "ValidationError" and (complaint := re.search(r"Value error, (.*?) \[type=", message)):
+        message = complaint[1]
+    else:
+        message = re.sub(rf"^([\w.]+\.)?{re.escape(error.cls_name or '')}: ", "", message)
+    return f"{event.step_key}: {message}" if is_step else message
+
+
+def note_failure(warehouse_url: str, run_id: str, job: str, sentence: str) -> None:
+    """Write a failed run with its reason to etl.run_failure, once."""
+    with contextlib.closing(connect(warehouse_url, application_name="warehouse runs", autocommit=True)) as connection:
+        connection.execute(
+            "insert into etl.run_failure (run_id, job, sentence) values (%s, %s, %s) on conflict do nothing",
+            [run_id, job, sentence],
+        )
+
+
+def close_dead_runs(instance: "DagsterInstance", warehouse_url: str) -> list[str]:
+    """Mark as failed the runs whose process is gone: killed, it could not say so itself. Return their ids."""
+    from dagster import DagsterRunStatus, RunsFilter
+
+    statuses = [
+        DagsterRunStatus.NOT_STARTED,
+        DagsterRunStatus.STARTING,
+        DagsterRunStatus.STARTED,
+        DagsterRunStatus.CANCELING,
+    ]
+    closed = []
+    with contextlib.closing(connect(warehouse_url, application_name="warehouse runs", autocommit=True)) as connection:
+        for record in instance.get_run_records(filters=RunsFilter(statuses=statuses)):
+            run, started = record.dagster_run, record.start_time
+            # A command holds its lock before the run is made; the daemon's runs take it once they have started.
+            holds = run.tags.get(CAUSE_TAG) == COMMAND or (started is not None and time.time() - started > _LOCK_WITHIN)
+            if holds and not is_alive(connection, run.run_id):
+                instance.report_run_failed(
+                    run, "The run's process ended before the run did; what it had committed stays."
+                )
+                closed.append(run.run_id)
+    return closed
