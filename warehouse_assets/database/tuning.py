@@ -72,7 +72,7 @@ FIXED_SETTINGS = {
     "max_wal_senders": "0",
     "wal_compression": "off",  # the wheel has no lz4, and pglz doubles the time of a load
     "wal_buffers": "64MB",  # 50,000 rows changed, a page each: 1.12 s with 16 MB, 0.87 s with 128 MB (measured)
-    # the log's writer keeps up with a bulk change, which would wait for room in those buffers: 0.93 s became 0.68 s
+    # the log's writer keeps up with a bulk change, which would wait for room in those buffers: 0.93 s became 0.74 s
     "wal_writer_delay": "20ms",
     "wal_writer_flush_after": "64MB",
     "checkpoint_timeout": "30min",
