@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
+import psycopg
 from psycopg import sql
 
 from warehouse_assets.database.connections import connect
 from warehouse_assets.database.databases import resolve
 from warehouse_assets.database.errors import explain_error
+from warehouse_assets.errors import UserError
 from warehouse_assets.extract import names
 from warehouse_assets.operate.profile_choice import stored_profile
 from warehouse_assets.settings import Settings
@@ -23,10 +25,11 @@ def moved_tables(settings: Settings) -> list[str] | None:
     A database is asked for the latest cursor value of each table, a file for its time of modification. Rows deleted
     in the source move neither: the daily key reconciliation finds them. A table of which the warehouse holds no row
     has moved if the source has one now. One without a cursor counts as moved whenever the warehouse holds rows of it:
-    only reading it can tell, and a change must not wait longer than its schedule.
+    only reading it can tell, and a change must not wait longer than its schedule. So does one that the source cannot
+    compare: the run says why.
 
     Raises:
-        UserError: the source cannot be reached, or a value of it cannot be read.
+        UserError: the source cannot be reached.
     """
     databases = resolve(settings)
     with connect(databases.warehouse, application_name="warehouse sensor") as connection:
@@ -52,25 +55,36 @@ def moved_tables(settings: Settings) -> list[str] | None:
 
 def _tables_ahead(profile: PostgresProfile, url: str, watermarks: dict[str, str | None]) -> Iterator[str]:
     """The tables ahead of ``watermarks``, which has those of which the warehouse holds rows."""
-    contract = load_contract()
     with connect(url, application_name="warehouse sensor") as connection:
         for name in sorted(profile.tables):
-            table = contract.table(name)
-            mapped = map_table(profile, table, describe(connection, profile, name))
-            # Composed, not passed as parameters: the profile's SQL may hold a per cent sign.
-            if name not in watermarks:
-                query = sql.SQL("select exists (select from ({}) as source)").format(mapped.query)
-            elif table.cursor is None or not mapped.has_cursor or (watermark := watermarks[name]) is None:
+            try:
+                with connection.transaction():
+                    is_ahead = _is_ahead(connection, profile, name, watermarks)
+            except UserError:
+                if connection.closed:
+                    raise
+                is_ahead = True  # the run will say what is wrong with it; other tables do not wait until it is mended
+            if is_ahead:
                 yield name
-                continue
-            else:
-                query = sql.SQL("select max({cursor}) > {mark}::{type} from ({select}) as source").format(
-                    cursor=sql.Identifier(table.cursor),
-                    mark=sql.Literal(watermark),
-                    type=names.type_of(table.column(table.cursor)),
-                    select=mapped.query,
-                )
-            with explain_error(f"asking the source for news of {name}"):
-                row = connection.execute(query).fetchone()
-            if row and row[0]:
-                yield name
+
+
+def _is_ahead(
+    connection: psycopg.Connection, profile: PostgresProfile, name: str, watermarks: dict[str, str | None]
+) -> bool:
+    table = load_contract().table(name)
+    mapped = map_table(profile, table, describe(connection, profile, name))
+    # Composed, not passed as parameters: the profile's SQL may hold a per cent sign.
+    if name not in watermarks:
+        query = sql.SQL("select exists (select from ({}) as source)").format(mapped.query)
+    elif table.cursor is None or not mapped.has_cursor or (watermark := watermarks[name]) is None:
+        return True
+    else:
+        query = sql.SQL("select max({cursor}) > {mark}::{type} from ({select}) as source").format(
+            cursor=sql.Identifier(table.cursor),
+            mark=sql.Literal(watermark),
+            type=names.type_of(table.column(table.cursor)),
+            select=mapped.query,
+        )
+    with explain_error(f"asking the source for news of {name}"):
+        row = connection.execute(query).fetchone()
+    return bool(row and row[0])
