@@ -15,8 +15,6 @@ Status = Literal["succeeded", "unchanged", "failed"]
 class TableState:
     """The row of a table in etl.table_state."""
 
-    batch_id: int
-    changed_batch_id: int | None
     watermark: str | None
     rows_raw: int
     rows_quarantined: int
@@ -24,7 +22,6 @@ class TableState:
     reconciled_at: datetime | None
     extracted_at: datetime | None
     latest_day: date | None
-    profile: str
 
 
 @dataclass
@@ -67,8 +64,8 @@ def read_state(connection: psycopg.Connection, table: str) -> TableState | None:
     row = connection.execute(
         """
         select
-            batch_id, changed_batch_id, watermark, coalesce(rows_raw, 0), coalesce(rows_quarantined, 0),
-            contract_hash, reconciled_at, extracted_at, latest_day, profile
+            watermark, coalesce(rows_raw, 0), coalesce(rows_quarantined, 0), contract_hash, reconciled_at,
+            extracted_at, latest_day
         from etl.table_state
         where source_table = %s
         """,

@@ -206,17 +206,13 @@ class PostgresSnapshot:
             connection.execute(sql.SQL("set transaction snapshot {}").format(sql.Literal(self._snapshot)))
             yield PostgresSession(connection, self._profile)
 
-    def _select(self, table: Table) -> sql.SQL:
-        return sql.SQL(self._profile.select(table.name))
-
     def estimated_rows(self, table: Table) -> float:
         """The planner's guess; 0 for a table that cannot be read, which its reader will explain."""
         with self._lock:
             try:
                 with self._keeper.transaction():
-                    row = self._keeper.execute(
-                        sql.SQL("explain (format json) {}").format(self._select(table))
-                    ).fetchone()
+                    select = self._profile.select_sql(table.name)
+                    row = self._keeper.execute(sql.SQL("explain (format json) {}").format(select)).fetchone()
             except REFUSALS:
                 return 0.0
         return float(row[0][0]["Plan"]["Plan Rows"]) if row else 0.0
@@ -227,9 +223,8 @@ class PostgresSnapshot:
         with self._lock, explain_error(f"counting {table.name} in the source"), self._keeper.transaction():
             # one core, since the others are busy with the rows themselves
             self._keeper.execute("set local max_parallel_workers_per_gather = 0")
-            row = self._keeper.execute(
-                sql.SQL("select count(*) from ({}) as source").format(self._select(table))
-            ).fetchone()
+            select = self._profile.select_sql(table.name)
+            row = self._keeper.execute(sql.SQL("select count(*) from ({}) as source").format(select)).fetchone()
         return int(row[0]) if row else 0
 
 
