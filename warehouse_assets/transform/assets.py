@@ -26,7 +26,7 @@ from warehouse_assets.source.contract import load_contract
 from warehouse_assets.transform.invoke import start_dbt_build
 from warehouse_assets.transform.lineage import UntraceableSqlError, column_sources
 from warehouse_assets.transform.plan import (
-    DueTests,
+    all_asked_for,
     data_tests,
     models_of,
     models_read,
@@ -159,16 +159,11 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
             connection.commit()  # a build takes minutes: no transaction stays open beside it
             time_zone = warehouse.settings.time_zone
             plan = plan_build(manifest, selected, state, time_zone, rebuild_all=options.rebuilds)
-            if selected:
-                tests = plan_tests(manifest, checks, plan.build, state, time_zone)
-            else:
-                tests = DueTests(run=dict.fromkeys(checks, "asked for"), standing=(), waiting=())
+            tests = plan_tests(manifest, checks, plan.build, state, time_zone) if selected else all_asked_for(checks)
             standing = list(standing_results(context.instance, [checks[name] for name in tests.standing]))
             tests = tests.with_unknown(result.check_name or "" for result in standing)
-            for name, reason in [*sorted(plan.build.items()), *sorted(tests.run.items())]:
+            for name, reason in [*sorted(plan.build.items()), *sorted(tests.run.items()), *tests.waiting.items()]:
                 context.log.info(f"{name}: {reason}")
-            for name in tests.waiting:
-                context.log.info(f"{name}: waits for a run that also builds what it compares with")
             unchanged = Unchanged(manifest, {model: selected[model] for model in plan.current})
             if plan.build or tests.run:
                 untouched = untouched_tests(manifest, plan.build, tests.run)

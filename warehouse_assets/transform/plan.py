@@ -7,7 +7,7 @@ has not passed: it is new, it failed, or a killed run left it out.
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -52,11 +52,11 @@ class BuildPlan:
 
 @dataclass(frozen=True)
 class DueTests:
-    """Tests to run with the reason for each, those that stand as they passed, and those that wait for another run."""
+    """Tests to run and tests that wait for another run, each with the reason, and those that stand as they passed."""
 
     run: Mapping[str, str]
-    standing: tuple[str, ...]
-    waiting: tuple[str, ...]
+    standing: tuple[str, ...] = ()
+    waiting: Mapping[str, str] = field(default_factory=dict)
 
     def with_unknown(self, known: Iterable[str]) -> "DueTests":
         """The same, but standing tests run whose last result is not among the ``known``: Dagster's storage is new."""
@@ -236,6 +236,11 @@ def plan_build(
     return BuildPlan(build, tuple(current))
 
 
+def all_asked_for(names: Iterable[str]) -> DueTests:
+    """Every one of ``names`` runs, whatever the state: somebody executes these checks alone."""
+    return DueTests(dict.fromkeys(names, "asked for"))
+
+
 def plan_tests(
     manifest: Mapping[str, Any], names: Iterable[str], build: Collection[str], state: WarehouseState, time_zone: str
 ) -> DueTests:
@@ -248,12 +253,12 @@ def plan_tests(
     behind = plan_build(manifest, models_of(manifest), state, time_zone).build.keys() - set(build)
     run: dict[str, str] = {}
     standing: list[str] = []
-    waiting: list[str] = []
+    waiting: dict[str, str] = {}
     for name, now in passes.items():
         models = models_read(manifest, tests[name])
         before = state.passes.get(name)
-        if not behind.isdisjoint(models):
-            waiting.append(name)
+        if late := sorted(behind.intersection(models)):
+            waiting[name] = f"waits for a run that builds {late[0]}"
         elif built := sorted(set(build).intersection(models)):
             run[name] = f"{built[0]} is built"
         elif before is None or before.version != now.version:
@@ -262,4 +267,4 @@ def plan_tests(
             run[name] = "new batches since it passed"
         else:
             standing.append(name)
-    return DueTests(run, tuple(standing), tuple(waiting))
+    return DueTests(run, tuple(standing), waiting)
