@@ -47,10 +47,10 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]  # the 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator["WarehouseResource"]:
         """Hold the lock of the run as long as it has the resource: the run lives where the lock is held."""
-        if context.run_id is None:
+        if context.run is None:
             yield self
             return
-        with run_lock(self.databases.warehouse, context.run_id):
+        with run_lock(self.databases.warehouse, context.run.run_id):
             yield self
 
     @contextmanager

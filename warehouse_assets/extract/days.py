@@ -24,36 +24,36 @@ def business_day(table: Table, column: str, time_zone: str, alias: str | None = 
     return sql.SQL("({} at time zone {})::date").format(name, sql.Literal(time_zone))
 
 
-def touched(table: Table, alias: str, today: date, time_zone: str) -> tuple[sql.Composed, sql.Composed]:
-    """The days that the row behind ``alias`` touches by itself: the first, and the one after the last.
+def touched(table: Table, alias: str, today: date, time_zone: str) -> dict[str, sql.Composed]:
+    """The days that the row behind ``alias`` touches by itself: ``first`` and, of an interval, ``end``, the day after.
 
-    Both are null, or the second not after the first, where it touches none. An open interval ends with ``today``.
+    Empty for a table whose rows touch none. ``first`` is null, or ``end`` not after it, where this row touches none.
+    An open interval ends with ``today``.
     """
     spec = table.business_date
     if spec is not None and spec.column is not None:
         day = business_day(table, spec.column, time_zone, alias)
-        within = sql.SQL("case when {0} between {1} and {2} then {0} end").format(day, FIRST_DAY, LAST_DAY)
-        return within, sql.SQL("({} + 1)").format(within)
+        return {"first": sql.SQL("case when {0} between {1} and {2} then {0} end").format(day, FIRST_DAY, LAST_DAY)}
     if spec is not None and spec.start is not None and spec.end is not None:
         start = business_day(table, spec.start, time_zone, alias)
         end = business_day(table, spec.end, time_zone, alias)
         earliest, latest, open_end = (
             sql.Literal(date.fromordinal(today.toordinal() + step)) for step in (-REACH_DAYS, REACH_DAYS, 1)
         )
-        return (
-            sql.SQL("case when {0} is not null then greatest({0}, {1}) end").format(start, earliest),
-            sql.SQL("case when {0} is not null then least(coalesce({1}, {2}), {3}) end").format(
+        return {
+            "first": sql.SQL("case when {0} is not null then greatest({0}, {1}) end").format(start, earliest),
+            "end": sql.SQL("case when {0} is not null then least(coalesce({1}, {2}), {3}) end").format(
                 start, end, open_end, latest
             ),
-        )
-    nothing = sql.Composed([sql.SQL("null::date")])
-    return nothing, nothing
+        }
+    return {}
 
 
 def as_ranges(first: sql.Composable, end: sql.Composable) -> sql.Composed:
-    """Two columns of ``touched`` as datemultirange, never null."""
+    """What ``touched`` found as datemultirange, never null; without an end it is one day."""
     return sql.SQL(
-        "case when {0} < {1} then datemultirange(daterange({0}, {1})) else '{{}}'::datemultirange end"
+        "case when {0} < coalesce({1}, {0} + 1) then datemultirange(daterange({0}, coalesce({1}, {0} + 1))) "
+        "else '{{}}'::datemultirange end"
     ).format(first, end)
 
 

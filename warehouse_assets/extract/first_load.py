@@ -120,7 +120,7 @@ def _interval_days(connection: psycopg.Connection, table: Table, calendar: Calen
             ) as stretches
             """
         ).format(
-            days=as_ranges(*touched(table, "rows", calendar.today, calendar.time_zone)),
+            days=as_ranges(**touched(table, "rows", calendar.today, calendar.time_zone)),
             raw=names.raw(table.name),
         )
     )

@@ -4,6 +4,7 @@
 belongs to ``rules``, reading them to ``source``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -66,21 +67,17 @@ def merge_staging(connection: psycopg.Connection, table: Table, calendar: Calend
     """
     tells_old = connection.info.server_version >= 180000
     before = "old" if tells_old else "present"
-    old_first, old_end = touched(table, before, calendar.today, calendar.time_zone)
-    new_first, new_end = touched(table, "fresh", calendar.today, calendar.time_zone)
+    notes = _notes(table, calendar, before)
     contracted = table.column_names
     statement = sql.SQL(_MERGE_TELLING_OLD if tells_old else _MERGE_OF_DIFFERING).format(
-        others_differ=_others_differ(table, before),
-        old_first=old_first,
-        old_end=old_end,
-        new_first=new_first,
-        new_end=new_end,
+        notes=_as_noted(notes),
+        noted=names.columns(f"noted {name}" for name in notes),
+        into=names.columns(notes),
         staging=names.STAGING,
         raw=names.raw(table.name),
         same=names.same(table.primary_key, "fresh", "present"),
         new=_row([*contracted, "_flags"], "fresh"),
         present=_row([*contracted, "_flags"], "present"),
-        key=_key(table, "fresh", before),
         assignments=sql.SQL(", ").join(
             sql.SQL("{0} = fresh.{0}").format(sql.Identifier(name)) for name in (*contracted, "_flags")
         ),
@@ -115,23 +112,13 @@ _MERGE_TELLING_OLD = """
         when not matched then
             insert ({columns}, _flags, _batch_id, _extracted_at)
             values ({values}, fresh._flags, {batch_id}, now())
-        returning
-            {key} as key,
-            old.ctid is null as is_new,
-            old.ctid is not null and old._deleted_at is null as was_live,
-            {others_differ} as others_differ,
-            case when old._deleted_at is null then {old_first} end as old_first,
-            {old_end} as old_end,
-            {new_first} as new_first,
-            {new_end} as new_end
+        returning {notes}
     )
 
-    insert into pg_temp.extract_changed (
-        key, is_new, was_live, is_written, others_differ, old_first, old_end, new_first, new_end, rows
-    )
-    select key, is_new, was_live, true, others_differ, old_first, old_end, new_first, new_end, count(*)
+    insert into pg_temp.extract_changed (is_written, rows, {into})
+    select true, count(*), {noted}
     from written
-    group by 1, 2, 3, 5, 6, 7, 8, 9
+    group by {noted}
 """
 
 _MERGE_OF_DIFFERING = """
@@ -139,12 +126,7 @@ _MERGE_OF_DIFFERING = """
         select
             fresh.*,
             present.ctid as "target id",
-            present.ctid is not null and present._deleted_at is null as "was live",
-            {others_differ} as "others differ",
-            case when present._deleted_at is null then {old_first} end as "old first",
-            {old_end} as "old end",
-            {new_first} as "new first",
-            {new_end} as "new end"
+            {notes}
         from {staging} as fresh
         left join {raw} as present on {same}
         where present.ctid is null
@@ -153,14 +135,10 @@ _MERGE_OF_DIFFERING = """
     ),
 
     noted as (
-        insert into pg_temp.extract_changed (
-            key, is_new, was_live, is_written, others_differ, old_first, old_end, new_first, new_end, rows
-        )
-        select
-            {key}, "target id" is null, "was live", true, "others differ",
-            "old first", "old end", "new first", "new end", count(*)
-        from differing as fresh
-        group by 1, 2, 3, 5, 6, 7, 8, 9
+        insert into pg_temp.extract_changed (is_written, rows, {into})
+        select true, count(*), {noted}
+        from differing
+        group by {noted}
     )
 
     merge into {raw} as target
@@ -176,24 +154,51 @@ _MERGE_OF_DIFFERING = """
 """
 
 
+def _notes(table: Table, calendar: Calendar, before: str) -> dict[str, sql.Composed]:
+    """What is noted of a changed row, fresh, and of what it was: those columns of extract_changed that say something.
+
+    Each of them costs its share of every row that is written.
+    """
+    notes = {
+        "is_new": sql.SQL("{}.ctid is null").format(sql.Identifier(before)),
+        "was_live": sql.SQL("{0}.ctid is not null and {0}._deleted_at is null").format(sql.Identifier(before)),
+    }
+    if key := _key(table, "fresh", before):
+        notes["key"] = key
+    if is_interval(table):
+        notes["others_differ"] = _others_differ(table, before)
+    for name, day in touched(table, before, calendar.today, calendar.time_zone).items():
+        notes[f"old_{name}"] = sql.SQL("case when {}._deleted_at is null then {} end").format(
+            sql.Identifier(before), day
+        )
+    for name, day in touched(table, "fresh", calendar.today, calendar.time_zone).items():
+        notes[f"new_{name}"] = day
+    return notes
+
+
+def _as_noted(notes: Mapping[str, sql.Composable]) -> sql.Composed:
+    """The notes under names that no contracted column bears."""
+    return sql.SQL(", ").join(
+        sql.SQL("{} as {}").format(note, sql.Identifier(f"noted {name}")) for name, note in notes.items()
+    )
+
+
 def _others_differ(table: Table, before: str) -> sql.Composed:
-    """Whether columns beside the interval's own bounds (and the cursor) differ; always so without an interval."""
-    spec = table.business_date
-    if spec is None or not is_interval(table):
-        return sql.Composed([sql.SQL("true")])
-    shape = (spec.start, spec.end, table.cursor)
+    """Whether columns beside the interval's own bounds (and the cursor) differ."""
+    assert table.business_date is not None  # noqa: S101  an interval has one
+    shape = (table.business_date.start, table.business_date.end, table.cursor)
     others = [*(name for name in table.column_names if name not in shape), "_flags"]
     return sql.SQL("({}) is distinct from ({})").format(_row(others, "fresh"), _row(others, before))
 
 
-def _key(table: Table, alias: str, before: str | None = None) -> sql.Composed:
-    """The key to note of a changed row: needed only where its days are found through another table.
+def _key(table: Table, alias: str, before: str | None = None) -> sql.Composed | None:
+    """The key to note of a changed row; None where its days are not found through another table.
 
     ``before`` is the alias of the row it was; a change that leaves what facts take of it is not noted.
     """
     spec = table.business_date
     if spec is None or not spec.through:
-        return sql.Composed([sql.SQL("null::text")])
+        return None
     key = sql.SQL("{}::text").format(sql.Identifier(alias, table.primary_key[0]))
     if before is None or not spec.taken:
         return key
@@ -267,29 +272,37 @@ def _note_gone(
     connection: psycopg.Connection, table: Table, calendar: Calendar, statement: sql.Composed, was_live: sql.SQL
 ) -> int:
     """Run a delete or update of raw (alias present) and note the days of the rows that were live; return these."""
-    first, end = touched(table, "present", calendar.today, calendar.time_zone)
+    notes: dict[str, sql.Composable] = {"was_live": was_live}
+    for name, day in touched(table, "present", calendar.today, calendar.time_zone).items():
+        notes[f"old_{name}"] = day
+    if key := _key(table, "present"):
+        notes["key"] = key
     row = connection.execute(
         sql.SQL(
             """
             with gone as (
                 {statement}
-                returning {key} as key, {was_live} as was_live, {first} as first, {end} as end_
+                returning {notes}
             ),
 
             noted as (
-                insert into pg_temp.extract_changed
-                    (key, is_new, was_live, is_written, others_differ, old_first, old_end, rows)
-                select key, false, true, false, true, first, end_, count(*)
+                insert into pg_temp.extract_changed (is_new, is_written, rows, {into})
+                select false, false, count(*), {noted}
                 from gone
-                where was_live
-                group by 1, 6, 7
+                where "noted was_live"
+                group by {noted}
                 returning rows
             )
 
             select coalesce(sum(rows), 0)::bigint
             from noted
             """
-        ).format(statement=statement, key=_key(table, "present"), was_live=was_live, first=first, end=end)
+        ).format(
+            statement=statement,
+            notes=_as_noted(notes),
+            noted=names.columns(f"noted {name}" for name in notes),
+            into=names.columns(notes),
+        )
     ).fetchone()
     return int(row[0]) if row else 0
 

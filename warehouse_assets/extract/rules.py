@@ -38,7 +38,7 @@ def prepare(connection: psycopg.Connection) -> None:
             is_new boolean not null,
             was_live boolean not null,
             is_written boolean not null,
-            others_differ boolean not null,
+            others_differ boolean not null default true,
             old_first date,
             old_end date,
             new_first date,
