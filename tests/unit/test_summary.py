@@ -2,9 +2,14 @@
 
 import pytest
 
+from warehouse_assets.operate.status import scores_in_words
 from warehouse_assets.operate.summary import churn_line, forecast_lines, next_step
 
-FORECASTS = [("tons", "day", 15, 450, "2026-12-20")]
+FORECASTS = [
+    ("tons", "day", 15, 30, "2026-12-20", 1234.4, 1100.0),
+    ("lifts", "day", 15, 30, "2026-12-20", 45000.0, None),
+    ("tickets", "day", 2, 30, "2026-12-20", None, None),
+]
 
 
 # Regression: a run that failed before the models said that they had found nothing to predict.
@@ -13,18 +18,24 @@ FORECASTS = [("tons", "day", 15, 450, "2026-12-20")]
     [
         (60, True, "Churn: 60 customers scored, mean probability 0.1, 5 at high risk"),
         (60, False, "Churn: 60 customers scored, mean probability 0.1, 5 at high risk, by an earlier run"),
-        (0, True, "Churn: no predictions (the asset ml/churn_model says why)"),
+        (0, True, "Churn: no predictions. Two customers left, a model needs 20."),
         (0, False, "Churn: not reached in this run"),
     ],
 )
 def test_churn_is_told_as_this_runs_an_earlier_runs_or_not_reached(customers: int, is_made: bool, line: str) -> None:
-    assert churn_line(customers, 0.1, 5, is_made=is_made) == line
+    why = "Two customers left, a model needs 20."
+    assert churn_line(customers, 0.1, 5, is_made=is_made, why_none=why) == line
 
 
 def test_forecasts_are_told_as_this_runs_an_earlier_runs_or_not_reached() -> None:
-    line = "Forecast tons by day: 15 series, 450 points to 2026-12-20"
-    assert forecast_lines(FORECASTS, is_made=True) == [line]
-    assert forecast_lines(FORECASTS, is_made=False) == [f"{line}, by an earlier run"]
+    assert forecast_lines(FORECASTS, is_made=True) == [
+        "Forecast tons by day: 15 series to 2026-12-20; company 1,234 in 30 days, 1,100 in the 30 before",
+        "Forecast lifts by day: 15 series to 2026-12-20; company 45,000 in 30 days",
+        "Forecast tickets by day: 2 series to 2026-12-20",
+    ]
+    assert forecast_lines(FORECASTS[2:], is_made=False) == [
+        "Forecast tickets by day: 2 series to 2026-12-20, by an earlier run"
+    ]
     assert forecast_lines([], is_made=True) == ["Forecast: no series to forecast"]
     assert forecast_lines([], is_made=False) == ["Forecast: not reached in this run"]
 
@@ -36,3 +47,11 @@ def test_the_next_step_fits_the_source() -> None:
     assert "simulate" not in own
     assert "`warehouse run` again when your source has new data" in own
     assert next_step(is_success=False, is_simulated=True).startswith("Next: mend what is named above")
+
+
+def test_scores_are_told_beside_their_baselines_and_without_what_was_not_measured() -> None:
+    churn = {"auc": 0.85, "ece": 0.013, "factor_score": {"auc": 0.816}, "logistic": None, "auc_se": 0.02}
+    assert scores_in_words(churn) == "AUC 0.850 (eight factors 0.816), calibration error 0.013"
+    forecast = {"mase": 0.5, "mase_seasonal_naive": None, "coverage": None, "series": 7, "seconds": 3.2}
+    assert scores_in_words(forecast) == "MASE 0.500, 7 series"
+    assert scores_in_words({}) == ""

@@ -114,7 +114,8 @@ def too_little(frame: pd.DataFrame) -> str | None:
     churners = known.loc[known[LABEL].astype(bool), CUSTOMER].nunique() if len(known) else 0
     if len(known) < FEWEST_ROWS or churners < FEWEST_CHURNERS:
         return (
-            f"{len(known)} customer-months have a complete 90-day label window, with {churners} customers who left; "
+            f"{len(known)} customer-months have a complete 90-day label window, "
+            f"with {churners} customer{'s' * (churners != 1)} who left; "
             f"a churn model needs at least {FEWEST_ROWS} and {FEWEST_CHURNERS}. No model was trained."
         )
     split = split_by_time(known)

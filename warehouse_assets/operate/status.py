@@ -150,6 +150,18 @@ _MODELS = """
 """
 
 
+#: What is told of a model's metrics, and beside it of its baselines' on the same data.
+_SCORES = {
+    "AUC {auc:.3f}": ("eight factors {factor_score[auc]:.3f}", "logistic regression {logistic[auc]:.3f}"),
+    "PR-AUC {pr_auc:.3f}": (),
+    "lift {lift_top_decile:.1f} in the top tenth": (),
+    "Brier {brier:.3f}": (),
+    "calibration error {ece:.3f}": (),
+    "MASE {mase:.3f}": ("seasonal naive {mase_seasonal_naive:.3f}",),
+    "intervals cover {coverage:.3f}": (),
+    "{series} series": (),
+}
+
 _RUN_FAILURES = """
     select run_id, job, failed_at, sentence
     from etl.run_failure
@@ -253,6 +265,23 @@ def read_status(settings: Settings) -> WarehouseStatus:
     return WarehouseStatus(tables, read_checks(databases.dagster, manifest_path(settings)), models, failures)
 
 
+def scores_in_words(metrics: Mapping[str, Any]) -> str:
+    """The scores of a model, beside those of its baselines; what was not measured is left out."""
+    told = []
+    for words, baselines in _SCORES.items():
+        if score := _told(words, metrics):
+            beside = ", ".join(filter(None, (_told(baseline, metrics) for baseline in baselines)))
+            told.append(f"{score} ({beside})" if beside else score)
+    return ", ".join(told)
+
+
+def _told(words: str, metrics: Mapping[str, Any]) -> str | None:
+    try:
+        return words.format_map(metrics)
+    except (KeyError, TypeError):
+        return None
+
+
 def _age(moment: datetime | None) -> str:
     if moment is None:
         return "never"
@@ -291,7 +320,7 @@ def print_status(console: Console, status: WarehouseStatus) -> None:
     for heading in ("model", "version", "algorithm", "scores", "trained"):
         models.add_column(heading, overflow="fold")
     for model in status.models:
-        scores = ", ".join(f"{name} {value:.3f}" for name, value in model.metrics.items() if isinstance(value, float))
+        scores = scores_in_words(model.metrics)
         models.add_row(model.model, str(model.version), model.algorithm, scores, _age(model.created_at))
     console.print(models)
 

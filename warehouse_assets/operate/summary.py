@@ -10,15 +10,48 @@ from warehouse_assets.database.connections import connect
 from warehouse_assets.database.databases import Databases
 from warehouse_assets.operate.launch import RunOutcome
 from warehouse_assets.operate.profile_choice import DEFAULT_PROFILE, stored_profile
-from warehouse_assets.operate.status import read_checks, read_models, read_tables
+from warehouse_assets.operate.status import read_checks, read_models, read_tables, scores_in_words
 
 _SHOWN_CHECKS = 12
 
 _FORECASTS = """
-    select metric, grain, count(distinct series_id), count(*), max(target_date)
-    from ml.forecast f
-    where origin_date = (select max(origin_date) from ml.forecast x where x.series_id = f.series_id)
-    group by metric, grain
+    with latest as (
+        select *
+        from ml.forecast as f
+        where origin_date = (select max(origin_date) from ml.forecast as x where x.series_id = f.series_id)
+    ),
+
+    history as (
+        select 'day' as grain, metric, ds, y from features.daily_series where level = 'company'
+        union all
+        select 'month', metric, ds, y from features.monthly_series where level = 'company'
+    ),
+
+    ahead as (
+        select
+            metric,
+            grain,
+            count(distinct series_id) as series,
+            count(distinct target_date) as steps,
+            max(target_date) as until,
+            sum(forecast) filter (where level = 'company') as company,
+            max(origin_date) filter (where level = 'company') as origin_date
+        from latest
+        group by metric, grain
+    )
+
+    select metric, grain, series, steps, until, company, before.y
+    from ahead
+    cross join lateral (
+        select case when count(*) = ahead.steps then sum(y) end as y
+        from (
+            select y
+            from history
+            where history.metric = ahead.metric and history.grain = ahead.grain and ds <= ahead.origin_date
+            order by ds desc
+            limit ahead.steps
+        ) as as_many
+    ) as before
     order by grain, metric
 """
 _CHURN = """
@@ -32,14 +65,28 @@ _CHURN = """
 _MADE = """
     select distinct asset_key from event_logs where run_id = %s and dagster_event_type = 'ASSET_MATERIALIZATION'
 """
+# what the churn model's asset last said of itself, but that nothing had changed
+_CHURN_STATE = """
+    select state -> 'entry_data' ->> 'text'
+    from event_logs
+    cross join lateral jsonb_path_query(
+        event::jsonb,
+        '$.dagster_event.event_specific_data.materialization.metadata_entries[*] ? (@.label == "state")'
+    ) as state
+    where asset_key = '["ml", "churn_model"]'
+        and dagster_event_type = 'ASSET_MATERIALIZATION'
+        and state -> 'entry_data' ->> 'text' not like 'unchanged%'
+    order by id desc
+    limit 1
+"""
 
 
-def churn_line(customers: int, mean: Any, at_risk: int, *, is_made: bool) -> str:
+def churn_line(customers: int, mean: Any, at_risk: int, *, is_made: bool, why_none: str = "") -> str:
     """What there is of churn predictions; ``is_made`` tells whether this run made them or found nothing to change."""
     if customers:
         earlier = "" if is_made else ", by an earlier run"
         return f"Churn: {customers:,} customers scored, mean probability {mean}, {at_risk:,} at high risk{earlier}"
-    return "Churn: no predictions (the asset ml/churn_model says why)" if is_made else "Churn: not reached in this run"
+    return f"Churn: no predictions. {why_none}" if is_made else "Churn: not reached in this run"
 
 
 def forecast_lines(forecasts: list[tuple[Any, ...]], *, is_made: bool) -> list[str]:
@@ -47,10 +94,15 @@ def forecast_lines(forecasts: list[tuple[Any, ...]], *, is_made: bool) -> list[s
     if not forecasts:
         return [f"Forecast: {'no series to forecast' if is_made else 'not reached in this run'}"]
     earlier = "" if is_made else ", by an earlier run"
-    return [
-        f"Forecast {metric} by {grain}: {series} series, {points:,} points to {until}{earlier}"
-        for metric, grain, series, points, until in forecasts
-    ]
+    lines = []
+    for metric, grain, series, steps, until, company, before in forecasts:
+        line = f"Forecast {metric} by {grain}: {series} series to {until}{earlier}"
+        if company is not None:
+            line += f"; company {company:,.0f} in {steps} {grain}s"
+        if before is not None:
+            line += f", {before:,.0f} in the {steps} before"
+        lines.append(line)
+    return lines
 
 
 def next_step(is_success: bool, is_simulated: bool) -> str:
@@ -75,6 +127,7 @@ def print_summary(console: Console, databases: Databases, outcome: RunOutcome, s
         profile = stored_profile(connection)
     with connect(databases.dagster, application_name="warehouse run") as connection:
         made = {"/".join(json.loads(key)) for (key,) in connection.execute(_MADE, [outcome.run_id])}
+        churn_state = connection.execute(_CHURN_STATE).fetchone()
     reasons = {check.check: check.reason for check in read_checks(databases.dagster)}
 
     rows = Table(title="Rows per warehouse", title_justify="left")
@@ -94,9 +147,9 @@ def print_summary(console: Console, databases: Databases, outcome: RunOutcome, s
     console.print(rows)
 
     for model in models:
-        scores = ", ".join(f"{name} {value:.3f}" for name, value in model.metrics.items() if isinstance(value, float))
-        console.print(f"Model {model.model} version {model.version}: {scores}", highlight=False)
-    console.print(churn_line(*churn, is_made="ml/churn_prediction" in made), highlight=False)
+        console.print(f"Model {model.model} version {model.version}: {scores_in_words(model.metrics)}", highlight=False)
+    why_none = churn_state[0] if churn_state else ""
+    console.print(churn_line(*churn, is_made="ml/churn_prediction" in made, why_none=why_none), highlight=False)
     for line in forecast_lines(forecasts, is_made="ml/forecast" in made):
         console.print(line, highlight=False)
 
