@@ -10,6 +10,7 @@ import numpy as np
 from warehouse_assets.forecast import boosting
 from warehouse_assets.forecast.frequency import CALENDAR_COLUMNS, Floats, Ints
 from warehouse_assets.forecast.holiday_slide import holiday_slide
+from warehouse_assets.forecast.month_days import month_events, month_median
 from warehouse_assets.forecast.naive import naive_forecasts
 from warehouse_assets.forecast.panel import Panel
 from warehouse_assets.forecast.regression import autoregression, calendar_regression
@@ -98,7 +99,7 @@ def run_backtest(
         known = panel.values[:, :cut]
         made[number] |= naive_forecasts(known, frequency.season, frequency.seasons[-1], horizon)
         if frequency.name == "D" and panel.is_dated:
-            made[number]["seasonal_median"] = _holiday_slide(panel, cut, made[number]["seasonal_median"])
+            made[number] |= _dated_forecasts(panel, cut, made[number]["seasonal_median"])
         near = known[:, -frequency.smoothing_history :]
         made[number]["autoregression"] = autoregression(near, frequency, horizon)
         if frequency.name != "h":
@@ -165,14 +166,20 @@ def _calendar_regression(panel: Panel, near: Floats, cut: int, horizon: int) -> 
     return calendar_regression(near, calendar, phase, panel.frequency, horizon)
 
 
-def _holiday_slide(panel: Panel, cut: int, usual: Floats) -> Floats:
-    """Let the week slide after holidays, for each set of series that end on the same day."""
-    out = usual.copy()
+def _dated_forecasts(panel: Panel, cut: int, usual: Floats) -> dict[str, Floats]:
+    """Forecast by day of the month, and by the usual week with its holidays and the month's events.
+
+    Done for each set of series that end on the same day.
+    """
+    week, month = usual.copy(), np.empty_like(usual)
     last_day = panel.last_step - (panel.values.shape[1] - cut)
     for day in np.unique(last_day):
         rows = last_day == day
-        out[rows] = holiday_slide(panel.values[rows, :cut], int(day), panel.holidays, usual[rows])
-    return out
+        known = panel.values[rows, :cut]
+        slid = holiday_slide(known, int(day), panel.holidays, usual[rows])
+        week[rows] = month_events(known, int(day), panel.holidays, slid)
+        month[rows] = month_median(known, int(day), usual.shape[1])
+    return {"seasonal_median": week, "month_median": month}
 
 
 def _actual(panel: Panel, cuts: list[int], horizon: int) -> Floats:

@@ -23,6 +23,9 @@ ENOUGH_ORIGINS = 3
 """Past origins from which on a candidate can be chosen (three quarters where there are fewer than four)."""
 GROUP_EVIDENCE = 8.0
 """Pseudo-observations (a series at an origin) by which a group's record is shrunk towards that of all series."""
+MOST_DOUBT = 1.5
+"""Loss, relative to the common blend's, that a group's record is shrunk towards at most: what fails everywhere else,
+by however much, may suit this group (revenue follows the days of the month, collection those of the week)."""
 LARGEST_SAMPLE = 1500
 """Series the common blend is fitted on at most."""
 
@@ -162,7 +165,7 @@ def _pick(losses: Floats, usable: NDArray[np.bool_], groups: NDArray[np.intp], s
     ratio = np.where(np.isnan(own), np.nan, (own + 1e-9) / base_floor)
     cut = np.minimum(ratio, LARGEST_LOSS)
     of_all = masked_mean(cut, axis=1)
-    of_all = np.where(np.isnan(of_all), LARGEST_LOSS, of_all)
+    of_all = np.fmin(of_all, MOST_DOUBT)
     evidence = shared.sum(axis=1)
     prior = np.empty_like(ratio)
     for group in np.unique(groups):

@@ -21,7 +21,7 @@ def naive_forecasts(known: Floats, season: int, long_season: int, horizon: int) 
         (series, horizon) by name; NaN where a series is too short for it: ``naive`` (last value), ``drift``
         (last value plus the mean change), ``seasonal_naive``, ``seasonal_mean`` (same phase of the
         last four seasons), ``seasonal_median`` (the same of seven seasons: a holiday that moved a day leaves no
-        trace; `holiday_slide` moves it where the coming ones do), ``last_year`` (the long season back, moved by
+        trace; `holiday_slide` and `month_events` add those that come), ``last_year`` (the long season back, moved by
         the change in level since).
     """
     count, steps = known.shape
