@@ -169,6 +169,12 @@ LABELS = [
     (["No", "Yes"], "Yes"),
     (["stayed", "Churned"], "Churned"),
     (["Existing Customer", "Attrited Customer"], "Attrited Customer"),
+    # Regression: of these the first in the alphabet means left, and probabilities were those of staying.
+    (["open", "closed"], "closed"),
+    (["Non-churner", "Churner"], "Churner"),
+    (["stay", "leave"], "leave"),
+    (["renewed", "expired"], "expired"),
+    (["loyal", "lapsed"], "lapsed"),
     (["a", "b"], "b"),
     ([0, "1"], "1"),
 ]
@@ -182,11 +188,21 @@ def test_label_codes(values: list[object], positive: object) -> None:
     assert known.tolist() == [True, True, True, False]
 
 
-@pytest.mark.parametrize(("value", "rate"), [(0, 0.0), (1, 1.0), ("No", 0.0), ("Yes", 1.0), (False, 0.0), (True, 1.0)])
+@pytest.mark.parametrize(
+    ("value", "rate"), [(0, 0.0), (1, 1.0), ("No", 0.0), ("Yes", 1.0), (False, 0.0), (True, 1.0), ("1.0", 1.0)]
+)
 def test_equal_labels_give_the_base_rate(value: object, rate: float) -> None:
     frame, _, _ = customers(60)
     found = fit_predict(frame[:40], pd.Series([value] * 40), frame[40:])
     np.testing.assert_allclose(found, rate, atol=1e-9)
+
+
+def test_a_table_of_one_column_is_a_label() -> None:
+    # Regression: pandas' own error about how a Series is made came through.
+    label, _ = read_label(pd.DataFrame({"churn": ["no", "yes"]}), 2)
+    assert label.tolist() == [0.0, 1.0]
+    label, _ = read_label(np.array([[0], [1]]), 2)
+    assert label.tolist() == [0.0, 1.0]
 
 
 def test_rows_without_a_label_are_not_used() -> None:
@@ -210,6 +226,7 @@ BAD = {
     "duplicate names in training": ((pd.concat([FRAME, FRAME[["tenure"]]], axis=1), LABEL, FRAME), "'tenure'"),
     "duplicate names in scoring": ((FRAME, LABEL, pd.concat([FRAME, FRAME[["tenure"]]], axis=1)), "'tenure'"),
     "missing column": ((FRAME, LABEL, FRAME.drop(columns="charge")), "charge"),
+    "a table of labels": ((FRAME, pd.DataFrame({"churn": LABEL, "since": LABEL}), FRAME), "one column"),
     "lengths": ((FRAME, LABEL[:10], FRAME), "10 rows"),
     "three classes": ((FRAME, pd.Series([0, 1, 2, 3] * 10), FRAME), "4 different values"),
     "no label": ((FRAME, pd.Series([None] * 40), FRAME), "No row has a label"),

@@ -34,6 +34,13 @@ def test_required_columns_become_error_rules() -> None:
     assert rules["load_id_required"].severity == "error"
 
 
+def test_a_business_day_lies_in_our_time() -> None:
+    # Regression: one load of the year 24 made forecasts of 2,000 years of days, and a run of one minute took eight.
+    rules = {rule.name: rule for rule in load_contract().table("loads").all_rules}
+    assert rules["service_date_in_calendar"].severity == "error"
+    assert "tipped_at_in_calendar" not in rules
+
+
 @pytest.mark.parametrize(
     ("meta", "columns", "sentence"),
     [

@@ -169,6 +169,27 @@ def test_a_lone_series_of_any_length_is_forecast(values: list[float]) -> None:
         assert np.isfinite(made[["yhat", "yhat_lower", "yhat_upper"]].to_numpy()).all()
 
 
+@pytest.mark.parametrize(
+    ("length", "freq", "season"),
+    [(18, "MS", 12), (10, "D", 7), (36, "h", 24), (80, "W", 52)],
+)
+def test_a_season_seen_once_is_used(length: int, freq: str, season: int) -> None:
+    # Regression: between one season and two, every origin lay where none was known, and the last value was repeated.
+    rng, horizon = np.random.default_rng(2), season // 2
+    step = np.arange(length + horizon)
+    wave = 100 * np.exp(0.5 * np.sin(2 * np.pi * step / season))
+    noise = np.exp(0.05 * rng.normal(size=(8, len(step))))
+    dates = pd.date_range("2024-01-01", periods=len(step), freq={"W": "7D"}.get(freq, freq))
+    history = pd.concat(
+        pd.DataFrame({"unique_id": f"s{row}", "ds": dates[:length], "y": (wave * noise[row])[:length]})
+        for row in range(8)
+    )
+    made = forecast(history, horizon, freq, prophet_series=0).forecasts["yhat"].to_numpy().reshape(8, horizon)
+    error = np.abs(made - wave[length:]).mean()
+    assert error < 0.6 * np.abs(wave[length - 1] - wave[length:]).mean()
+    assert error < 2.5 * np.abs((wave * noise)[:, length - season : length - season + horizon] - wave[length:]).mean()
+
+
 def test_counts_stay_at_or_above_zero_and_clips_are_counted() -> None:
     rng = np.random.default_rng(2)
     dates = pd.date_range("2024-01-01", periods=150)

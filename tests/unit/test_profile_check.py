@@ -72,6 +72,15 @@ def test_a_table_that_cannot_be_read_does_not_hide_the_others(folder: Path) -> N
     assert "routes.sql is refused by DuckDB" in str(report.tables[0].error)
 
 
+def test_no_column_is_taken_for_one_that_tells_the_line(folder: Path) -> None:
+    # Regression: a telemetry table without miles was asked whether it meant '_file'.
+    (folder / "vehicle_telemetry.sql").write_text(
+        "select id as vehicle_telemetry_id, id as vehicle_id, day as telemetry_date from f"
+    )
+    [telemetry] = check(folder).tables
+    assert {column.note for column in telemetry.columns if column.name == "miles"} == {"stays null"}
+
+
 @pytest.mark.parametrize("is_terminal", [False, True])
 def test_the_report_is_shown_whole(folder: Path, is_terminal: bool) -> None:
     (folder / "loads.sql").write_text("select id as load_id, junk as service_date, weight as weight_lb from f")

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -21,6 +22,7 @@ from warehouse_assets.errors import UserError
 from warehouse_assets.source.contract import load_contract
 from warehouse_assets.source.profiles import FilesProfile, Reject, open_profile
 from warehouse_assets.source.profiles.batches import arrow_schema
+from warehouse_assets.source.profiles.duck import MACROS
 from warehouse_assets.source.profiles.spool import column_names
 
 LOADS = "select id as load_id, day as service_date, weight as weight_lb, tipped as tipped_at from loads_file"
@@ -259,6 +261,24 @@ def test_helpers_make_keys_dates_and_numbers(profile_of: Callable[..., FilesProf
     assert by_weight[3]["load_id"] == by_weight[2]["load_id"] + "-2"
     assert by_weight[2]["tipped_at"] == datetime(2024, 3, 5, 20, 30, tzinfo=UTC)
     assert {row["service_date"] for row in rows} == {date(2024, 3, 5)}
+
+
+@pytest.mark.parametrize(
+    ("given", "day", "time"),
+    [
+        ("3/5/2024", "2024-03-05", "2024-03-05 00:00:00"),
+        # Regression: the year 24 came out, not 2024.
+        ("3/5/24", "2024-03-05", "2024-03-05 00:00:00"),
+        ("12/31/99 11:59 PM", "12/31/99 11:59 PM", "1999-12-31 23:59:00"),
+        ("3/5/24 14:30", "3/5/24 14:30", "2024-03-05 14:30:00"),
+        ("13/5/24", "13/5/24", "13/5/24"),
+    ],
+)
+def test_dates_as_americans_write_them(given: str, day: str, time: str) -> None:
+    connection = duckdb.connect()
+    for macro in MACROS:
+        connection.execute(macro)
+    assert connection.execute("select us_date(?), us_timestamp(?)", [given, given]).fetchone() == (day, time)
 
 
 def test_keys_stay_when_the_file_grows(profile_of: Callable[..., FilesProfile]) -> None:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 # What a label's text says when the customer left; two values that are not among these are taken in sorted order.
 POSITIVE_WORDS = frozenset(
-    {"1", "true", "t", "yes", "y", "churn", "churned", "left", "lost", "exited", "attrited", "cancelled", "canceled"}
+    {"1", "1.0", "true", "t", "yes", "y", "churn", "churned", "churner", "left", "leave", "leaver", "lost", "gone"}
+    | {"exited", "attrited", "cancelled", "canceled", "closed", "terminated", "ended", "expired", "lapsed"}
+    | {"defected", "inactive"}
 )
 
 
@@ -49,10 +51,15 @@ def read_label(label: Any, rows: int) -> tuple[Floats, NDArray[np.bool_]]:
     """The label as 0.0/1.0 for its labelled rows, and the mask of those rows.
 
     Raises:
-        UserError: the number of rows is not ``rows``, no row is labelled, or there are more than two values.
+        UserError: there is more than one column, the number of rows is not ``rows``, no row is labelled, or there are
+            more than two values.
     """
     import pandas as pd
 
+    if np.ndim(label) == 2:
+        if np.shape(label)[1] != 1:
+            raise UserError(f"The label has {np.shape(label)[1]} columns; give one column, the outcome of each row.")
+        label = pd.DataFrame(label).iloc[:, 0]
     series = pd.Series(label).reset_index(drop=True)
     if len(series) != rows:
         raise UserError(f"The label has {len(series)} rows and the feature table {rows}; give one label per row.")

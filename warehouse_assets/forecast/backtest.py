@@ -55,12 +55,15 @@ def choose_cuts(lengths: Ints, width: int, season: int, horizon: int, origins: i
 
     Origins lie one horizon apart where the histories are long enough and closer otherwise. 5 of them, or
     up to 12 where the panel is small: an interval needs about 160 errors per step, and the oldest origin
-    only teaches the others their weights.
+    only teaches the others their weights. A history of one to two seasons is tried only where a whole season is
+    known: from 18 months, origins at 9 to 12 would never see the yearly season that the forecast can use.
     """
     wanted = origins if origins is not None else int(np.clip(1 - (-160 // len(lengths)), 5, 12))
     typical = int(np.percentile(lengths, 60))
     least = min(max(3 * season if season <= 24 else 26, 8), max(typical // 2, LEAST_KNOWN))
     first = min(horizon, max(1, typical // 3))
+    if 4 * season <= 3 * typical < 6 * season:  # a third of a season or more to be scored on
+        least, first = season, min(first, max(1, (typical - season) // 2))
     room = typical - first - least
     if room < 0:
         return [width] if typical < LEAST_KNOWN + 1 else [width, width - first]

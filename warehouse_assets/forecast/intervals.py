@@ -22,6 +22,8 @@ PRIOR_ORIGINS = 2.0
 REFERENCE_LEVEL = 90.0
 """Percent at which the widening is measured; one factor for all levels keeps intervals nested."""
 MOST_WIDENING = 2.0
+LARGEST_MOVE = 2.0
+"""An older origin's scale counts within this factor of the present one: one pair of equal months is no scale at all."""
 
 
 @dataclass(frozen=True)
@@ -72,19 +74,22 @@ def _corrected(values: Floats, share: float) -> float:
     return float(values.max()) * (1.0 + (wanted - 1.0) * number)
 
 
-def calibrate(path: Floats, actual: Floats, scale: Floats) -> Calibration:
+def calibrate(path: Floats, actual: Floats, scale: Floats, scale_now: Floats, cuts: list[int]) -> Calibration:
     """Learn intervals from past origins.
 
     Args:
         path: (origins, series, horizon) the forecasts as they would have been published.
         actual: the same shape; NaN where unknown.
         scale: (origins, series).
+        scale_now: (series,) where the interval is to be used.
+        cuts: columns known at each origin, newest first.
 
     Returns:
         `Calibration`; without any error to learn from, the normal quantiles of a walk whose mean absolute change
         is the series' scale.
     """
     _, series, horizon = path.shape
+    scale = np.clip(scale, scale_now / LARGEST_MOVE, scale_now * LARGEST_MOVE)
     unit = np.where(scale > 0, scale, np.nan)[:, :, None]
     error = (actual - path) / unit
     seen = ~np.isnan(error)
@@ -104,7 +109,7 @@ def calibrate(path: Floats, actual: Floats, scale: Floats) -> Calibration:
     beyond = np.arange(reach + 1, horizon + 1)
     growth[reach:] = np.sqrt(beyond / reach)
     pools += [pools[-1]] * (horizon - reach)
-    return Calibration(pools, growth, spread, _widening(normal, reach))
+    return Calibration(pools, growth, spread, _widening(normal, reach, cuts))
 
 
 def _pools(normal: Floats, reach: int) -> list[Floats]:
@@ -122,17 +127,19 @@ def _pools(normal: Floats, reach: int) -> list[Floats]:
     return pools
 
 
-def _widening(normal: Floats, reach: int) -> float:
+def _widening(normal: Floats, reach: int, cuts: list[int]) -> float:
     """Return how much wider intervals must be to cover an origin that they have not seen.
 
     The errors of one origin share the weather, the holiday, the crisis of those weeks; pooled quantiles
-    treat them as independent and come out too narrow for the next one. So each origin is left out in turn.
+    treat them as independent and come out too narrow for the next one. So each origin is left out in turn, and with
+    it those whose horizon it shares by half: from 60 months all 12 origins lie a month apart.
     """
     if len(normal) < 3:
         return 1.0
     ratios = [np.empty(0)]
     for origin in range(len(normal)):
-        rest = np.delete(normal, origin, axis=0)
+        apart = np.abs(np.array(cuts) - cuts[origin])
+        rest = normal[apart >= min(reach, apart.max()) / 2]
         if (~np.isnan(rest[:, :, :reach])).any(axis=(0, 1)).all():
             low, high = _reach(_pools(rest, reach), REFERENCE_LEVEL)
             error = normal[origin, :, :reach]

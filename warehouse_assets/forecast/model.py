@@ -126,7 +126,7 @@ def forecast(
         backtest.forecasts["prophet"] = trials.forecasts
     on_progress("choosing", 0, 1)
     combined, weights = _published(backtest, number)
-    calibration = calibrate(combined[1:], backtest.actual[1:], backtest.scale[1:])
+    calibration = calibrate(combined[1:], backtest.actual[1:], backtest.scale[1:], backtest.scale[0], backtest.cuts[1:])
     forecasts, clipped = _forecast_frame(panel, backtest, combined[0], weights, calibration, level, horizon)
     coverage = _past_coverage(backtest, combined, level)
     scores = _score_frame(panel, backtest, combined, coverage)
@@ -220,7 +220,7 @@ def _past_coverage(backtest: Backtest, combined: Floats, level: float) -> Floats
         known = backtest.known_at(origin)[older]
         if np.isnan(known).all():
             continue
-        learned = calibrate(combined[older], known, backtest.scale[older])
+        learned = calibrate(combined[older], known, backtest.scale[older], backtest.scale[origin], backtest.cuts[older])
         lower, upper = learned.bounds(combined[origin], backtest.scale[origin], level)
         out[origin] = masked_mean(covered(backtest.actual[origin], lower, upper), axis=1)
     return out

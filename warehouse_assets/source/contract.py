@@ -65,6 +65,12 @@ class Column:
             return None
         return Rule(f"{self.name}_finite", "error", expect=condition)
 
+    @property
+    def in_calendar(self) -> Rule:
+        """The rule that the column's dates are of our time: a load of the year 24 begins 2,000 years of series."""
+        condition = f"\"{self.name}\" >= '1900-01-01' and \"{self.name}\" < '2200-01-01'"
+        return Rule(f"{self.name}_in_calendar", "error", expect=condition)
+
 
 @dataclass(frozen=True)
 class BusinessDate:
@@ -115,10 +121,12 @@ class Table:
 
     @property
     def all_rules(self) -> tuple[Rule, ...]:
-        """The rules of the table, first those that follow from its columns: values are there, numbers finite."""
+        """The rules of the table, first those of its columns: values are there, numbers finite, days of our time."""
         required = tuple(column.required for column in self.columns if column.is_required)
         finite = tuple(rule for column in self.columns if (rule := column.finite))
-        return required + finite + self.rules
+        dated = self.business_date.column if self.business_date else None
+        in_calendar = (self.column(dated).in_calendar,) if dated else ()
+        return required + finite + in_calendar + self.rules
 
 
 @dataclass(frozen=True)

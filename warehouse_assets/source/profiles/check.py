@@ -66,7 +66,7 @@ def check_profile(profile: Profile, contract: Contract, connection: psycopg.Conn
 
 
 def _absent(table: Table, column: Column, given: Mapping[str, object], is_whole: bool) -> ColumnReport:
-    extra = [name for name in given if name not in table.column_names]
+    extra = [name for name in given if name not in table.column_names and not name.startswith("_")]
     hint = closest(column.name, extra).strip(" ()")
     if column.name in missing_columns(table, given) or is_whole:
         return ColumnReport(column.name, column.data_type, "", "missing required", hint or column.description)

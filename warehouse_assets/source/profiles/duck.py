@@ -18,6 +18,7 @@ MEMORY_LIMIT = "768MB"
 THREADS = 2
 
 # Text helpers hand on what they do not understand, so that the contract's cast refuses the row by name.
+# %y comes first: %Y takes the year 24 as it stands, %y never takes four digits.
 MACROS = (
     """create macro row_key(key_values) as md5(array_to_string(
         list_transform(key_values, lambda item: coalesce(item::varchar, chr(30))), chr(31)))""",
@@ -27,8 +28,9 @@ MACROS = (
         row_key(key_values) || case occurrence(key_values, in_file, on_line)
             when 1 then '' else '-' || occurrence(key_values, in_file, on_line) end""",
     """create macro us_date(value) as
-        coalesce(try_strptime(trim(value), ['%m/%d/%Y', '%m/%d/%y'])::date::varchar, value)""",
+        coalesce(try_strptime(trim(value), ['%m/%d/%y', '%m/%d/%Y'])::date::varchar, value)""",
     """create macro us_timestamp(value) as coalesce(try_strptime(trim(value), [
+        '%m/%d/%y %I:%M:%S %p', '%m/%d/%y %I:%M %p', '%m/%d/%y %H:%M:%S', '%m/%d/%y %H:%M', '%m/%d/%y',
         '%m/%d/%Y %I:%M:%S %p', '%m/%d/%Y %I:%M %p', '%m/%d/%Y %H:%M:%S', '%m/%d/%Y %H:%M', '%m/%d/%Y'
         ])::varchar, value)""",
     r"""create macro plain_number(value) as case
