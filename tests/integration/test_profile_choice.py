@@ -17,17 +17,18 @@ def own_fixture(warehouse_url: str) -> Databases:
 
 
 # Regression: WAREHOUSE_PROFILE=./mine was kept as it is; the UI, which starts elsewhere, did not find the folder.
+@pytest.mark.parametrize("typed", ["mine", "./mine", "./austin"])
 def test_a_folder_is_remembered_by_its_whole_path(
-    own: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    typed: str, own: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "mine").mkdir()
+    (tmp_path / typed).mkdir()
     monkeypatch.chdir(tmp_path)
-    expected = (str(tmp_path / "mine"), {"loads": "a.csv"})
-    assert remember_profile(own, "./mine", {"loads": "a.csv"}) == expected
-    assert remember_profile(own, "mine", None) == expected
+    expected = (str(tmp_path / typed), {"loads": "a.csv"})
+    assert remember_profile(own, typed, {"loads": "a.csv"}) == expected
+    assert remember_profile(own, str(tmp_path / typed), None) == expected
     monkeypatch.chdir("/")
     assert remember_profile(own, None, None) == expected
-    with pytest.raises(UserError, match=r"is filled from profile '.*/mine', not 'austin'"):
+    with pytest.raises(UserError, match=r"is filled from profile '/.*', not 'austin'"):
         remember_profile(own, "austin", None)
 
 
