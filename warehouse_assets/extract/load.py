@@ -16,7 +16,7 @@ import psycopg
 
 from warehouse_assets.database.connections import connect, redact
 from warehouse_assets.database.databases import Databases
-from warehouse_assets.database.errors import explain_error
+from warehouse_assets.database.errors import explain_error, message_of
 from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.extract import ddl, record, rules
 from warehouse_assets.extract.job import Job, OnTable, Options
@@ -292,7 +292,7 @@ def _failed(attempted: TableLoad, error: Exception) -> TableLoad:
         run_id=attempted.run_id,
         status="failed",
         seconds=(datetime.now(UTC) - attempted.started_at).total_seconds(),
-        error=redact(" ".join(str(error).split())),
+        error=redact(message_of(error) if isinstance(error, psycopg.Error) else " ".join(str(error).split())),
     )
 
 
