@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
+from benchmarks.psql import psql_environment
 from warehouse_assets.database.databases import Databases, resolve
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.database.migrate import migrate
@@ -95,10 +96,13 @@ def psql_load(databases: Databases) -> float:
     psql = str(wheel_binaries(18) / "psql")
     started = time.perf_counter()
     sender = subprocess.Popen(
-        [psql, databases.operational, "-qc", "copy stops to stdout (format binary)"], stdout=subprocess.PIPE
+        [psql, "-qc", "copy stops to stdout (format binary)"],
+        env=psql_environment(databases.operational),
+        stdout=subprocess.PIPE,
     )
     subprocess.run(
-        [psql, databases.warehouse, "-qc", "copy public.stops_by_psql from stdin (format binary)"],
+        [psql, "-qc", "copy public.stops_by_psql from stdin (format binary)"],
+        env=psql_environment(databases.warehouse),
         stdin=sender.stdout,
         check=True,
     )

@@ -25,6 +25,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from benchmarks.psql import psql_environment
 from warehouse_assets.database.databases import Databases, resolve
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.database.migrate import migrate
@@ -128,6 +129,8 @@ def psql_seconds(settings: Settings, databases: Databases) -> float:
         connection.execute("drop schema if exists bench cascade")
         connection.execute("create schema bench")
 
+    environment = psql_environment(databases.warehouse)
+
     def run(name: str) -> None:
         node = nodes[name]
         compiled = node["compiled_code"]
@@ -138,8 +141,8 @@ def psql_seconds(settings: Settings, databases: Databases) -> float:
         else:
             statement = f"select count(*) from ({compiled}) as failures;"  # noqa: S608  dbt's own SQL
         subprocess.run(
-            [psql, databases.warehouse, "-q", "-v", "ON_ERROR_STOP=1", "-o", os.devnull],
-            input=statement, text=True, check=True,
+            [psql, "-q", "-v", "ON_ERROR_STOP=1", "-o", os.devnull],
+            env=environment, input=statement, text=True, check=True,
         )  # fmt: skip
 
     started = time.monotonic()

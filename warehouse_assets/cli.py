@@ -128,7 +128,6 @@ def run(
 ) -> None:
     """Fill the warehouse, train the models, check everything, and print a summary."""
     from warehouse_assets.operate.run import RunRequest, run_warehouse
-    from warehouse_assets.source.profiles import shipped_profiles
 
     if job not in JOB_NAMES:
         raise UserError(f"There is no job {job!r}; use one of {', '.join(JOB_NAMES)}.")
@@ -142,7 +141,7 @@ def run(
             job=job,
             preset=preset.value if preset else None,
             seed=seed,
-            profile=profile if profile is None or profile in shipped_profiles() else absolute_path(profile),
+            profile=profile,
             settings={key: absolute_path(value) for key, value in parse_settings(settings).items()},
             full_refresh=full_refresh,
             rebuild_from=rebuild_from.date() if rebuild_from else None,

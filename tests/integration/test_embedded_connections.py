@@ -32,7 +32,9 @@ def test_embedded_server_provides_what_the_user_does_not(server: EmbeddedServer,
 
 def test_no_server_is_made_where_the_user_brings_all_three(tmp_path: Path) -> None:
     own = Settings(tmp_path / "home", "postgresql://a/w", "postgresql://a/o", "postgresql://a/d")
-    assert resolve(own) == Databases("postgresql://a/o", "postgresql://a/w", "postgresql://a/d", None)
+    assert resolve(own) == Databases(
+        "postgresql://a/o", "postgresql://a/w", "postgresql://a/d", None, is_warehouse_own=True
+    )
     assert not (tmp_path / "home").exists()
 
 

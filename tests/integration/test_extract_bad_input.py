@@ -79,6 +79,20 @@ def test_a_source_that_breaks_the_contract_loads_nothing_of_the_table(
     assert failed[0][1] in str(raised.value)
 
 
+# Regression: the sentence went on with the line of the statement, "LINE 1: select ... ^".
+def test_an_error_of_a_query_is_told_without_the_query(company: Company) -> None:
+    add_stops(company, 3)
+    company.extract("stops")
+    with psycopg.connect(company.warehouse, autocommit=True) as connection:
+        connection.execute("alter table raw.stops rename column _deleted_at to gone_at")
+    company.source("update stops set weight_lb = 7, updated_at = now()")
+    with pytest.raises(ExtractionError) as raised:
+        company.extract("stops")
+    (load,) = raised.value.loads
+    assert load.error is not None
+    assert re.fullmatch(r'column "?\S*_deleted_at"? does not exist', load.error), load.error
+
+
 @pytest.mark.parametrize(
     ("expect", "said"),
     [

@@ -1,5 +1,6 @@
 """Which profile a warehouse is bound to, by whichever command or run comes first."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,18 +17,32 @@ def own_fixture(warehouse_url: str) -> Databases:
 
 
 # Regression: WAREHOUSE_PROFILE=./mine was kept as it is; the UI, which starts elsewhere, did not find the folder.
+@pytest.mark.parametrize("typed", ["mine", "./mine", "./austin"])
 def test_a_folder_is_remembered_by_its_whole_path(
-    own: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    typed: str, own: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "mine").mkdir()
+    (tmp_path / typed).mkdir()
     monkeypatch.chdir(tmp_path)
-    expected = (str(tmp_path / "mine"), {"loads": "a.csv"})
-    assert remember_profile(own, "./mine", {"loads": "a.csv"}) == expected
-    assert remember_profile(own, "mine", None) == expected
+    expected = (str(tmp_path / typed), {"loads": "a.csv"})
+    assert remember_profile(own, typed, {"loads": "a.csv"}) == expected
+    assert remember_profile(own, str(tmp_path / typed), None) == expected
     monkeypatch.chdir("/")
     assert remember_profile(own, None, None) == expected
-    with pytest.raises(UserError, match=r"is filled from profile '.*/mine', not 'austin'"):
+    with pytest.raises(UserError, match=r"is filled from profile '/.*', not 'austin'"):
         remember_profile(own, "austin", None)
+
+
+# Regression: who had named a database of his own was told to empty it with `warehouse reset`, which does not touch it.
+@pytest.mark.parametrize(
+    ("is_own", "remedy"), [(True, "empty database in WAREHOUSE_DATABASE_URL"), (False, "reset --yes")]
+)
+def test_another_profile_is_refused_with_the_remedy_that_fits_the_warehouse(
+    own: Databases, is_own: bool, remedy: str
+) -> None:
+    databases = replace(own, is_warehouse_own=is_own)
+    remember_profile(databases, "default", None)
+    with pytest.raises(UserError, match=remedy):
+        remember_profile(databases, "austin", None)
 
 
 # Regression: `warehouse migrate` bound the warehouse to a misspelt WAREHOUSE_PROFILE; the right one was refused then.

@@ -37,6 +37,17 @@ def test_a_server_in_use_is_stopped_by_stop(make_home: Callable[[str], Path]) ->
     assert not server.is_running()
 
 
+# Regression: nothing was said of a UI that the server was stopped under, which then fails over and over.
+def test_stop_tells_of_a_running_ui(make_home: Callable[[str], Path]) -> None:
+    settings = Settings(home=make_home("stop"))
+    server = EmbeddedServer(settings.home)
+    server.start()
+    with commands.serving(settings):
+        assert "A `warehouse ui` still runs and needs it: end that with Ctrl-C" in commands.stop_server(settings)
+    server.start()
+    assert commands.stop_server(settings) == "PostgreSQL stopped."
+
+
 def test_a_server_that_does_not_answer_yet_is_stopped_too(
     make_home: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

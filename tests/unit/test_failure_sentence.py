@@ -1,14 +1,14 @@
 """What is told of a failed step: one sentence without class names or commands."""
 
 import pytest
-from dagster import DagsterInstance, job, op
+from dagster import DagsterInstance, OpExecutionContext, job, op
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
 from psycopg.errors import AdminShutdown
 
 from warehouse_assets.database.trouble import STOPPED
 from warehouse_assets.errors import UnreachableError, UserError
-from warehouse_assets.operate.failed_runs import failure_sentence
+from warehouse_assets.operate.failed_runs import failure_sentences
 from warehouse_assets.operate.options import RunOptions
 
 
@@ -56,7 +56,25 @@ def test_a_failure_is_one_sentence(error: BaseException, sentence: str) -> None:
 
     result = failing.execute_in_process(raise_on_error=False)
     events = [event for event in result.all_events if event.is_step_failure]
-    assert [failure_sentence(event) for event in events] == [sentence]
+    assert failure_sentences(events) == [sentence]
+
+
+# Regression: a source that could not be reached was told six times, once for each system.
+def test_steps_that_fail_alike_share_a_sentence() -> None:
+    @op(config_schema=str)
+    def fail(context: OpExecutionContext) -> None:
+        raise UserError(context.op_config)
+
+    @job
+    def failing() -> None:
+        for name in ("crm", "fleet", "billing"):
+            fail.alias(name)()
+
+    said = {"crm": "No server answers.", "fleet": "A column is missing.", "billing": "No server answers."}
+    config = {"ops": {name: {"config": sentence} for name, sentence in said.items()}}
+    result = failing.execute_in_process(run_config=config, raise_on_error=False)
+    sentences = failure_sentences(event for event in result.all_events if event.is_step_failure)
+    assert sorted(sentences) == ["billing, crm: No server answers.", "fleet: A column is missing."]
 
 
 def test_a_run_that_fails_before_its_steps_says_why() -> None:
@@ -72,5 +90,5 @@ def test_a_run_that_fails_before_its_steps_says_why() -> None:
         result = failing.execute_in_process(
             run_config={"resources": {"options": {"config": dates}}}, instance=instance, raise_on_error=False
         )
-        (event,) = [event for event in result.all_events if event.is_run_failure]
-    assert failure_sentence(event) == "rebuild_from 2026-05-02 is after rebuild_to 2026-05-01."
+        events = [event for event in result.all_events if event.is_run_failure]
+    assert failure_sentences(events) == ["rebuild_from 2026-05-02 is after rebuild_to 2026-05-01."]

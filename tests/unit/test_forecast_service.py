@@ -10,7 +10,7 @@ import pytest
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract.state import mark_changed
-from warehouse_assets.forecast.service import forecast_warehouse
+from warehouse_assets.forecast.service import PAUSE_DAYS, forecast_warehouse, since_pause
 
 DAILY = [("tons/company/company", "tons", "company", "company"), ("lifts/depot/D1", "lifts", "depot", "D1")]
 
@@ -75,6 +75,30 @@ def test_forecasts_are_written_registered_and_marked(connection: psycopg.Connect
     dirty = connection.execute("select count(*) from etl.dirty_day where source_table = 'ml.forecast'").fetchone()
     assert dirty[0] == 30 + 12 - 1  # the days of November 2024 hold one of the twelve months' firsts
     assert "| lightgbm |" in outcome.table
+
+
+# Regression: one load dated 1996 made a series of decades of zeros, which the models were trained on.
+def test_history_before_a_pause_of_years_is_left_out(connection: psycopg.Connection) -> None:
+    forecast_warehouse(connection, None)
+    with_typo, other = (key[0] for key in DAILY)
+    query = "select target_date, forecast from ml.forecast where series_id = %s order by 1"
+    before = {name: connection.execute(query, [name]).fetchall() for name in (with_typo, other)}
+    for day in pd.date_range("1996-05-06", "2023-12-31"):
+        row = (*DAILY[0], day, 12.5 if day.year == 1996 else 0)
+        connection.execute("insert into features.daily_series values (%s, %s, %s, %s, %s, %s)", row)
+    mark_changed(connection, "daily_series", [])
+    assert forecast_warehouse(connection, None).state == "day unchanged; month unchanged"
+    assert {name: connection.execute(query, [name]).fetchall() for name in before} == before
+
+
+@pytest.mark.parametrize(("pause", "first"), [(PAUSE_DAYS, 0), (PAUSE_DAYS + 1, PAUSE_DAYS + 1)])
+def test_a_pause_is_longer_than_two_years(pause: int, first: int) -> None:
+    days = pd.date_range("2020-01-01", periods=pause + 10)
+    series = pd.DataFrame({"series_id": "a", "ds": days, "y": np.where(np.arange(len(days)) % pause == 0, 1.0, 0.0)})
+    other = series.assign(series_id="b", y=1.0)
+    kept = since_pause(pd.concat([series, other]))
+    assert kept[kept["series_id"] == "a"]["ds"].min() == days[first]
+    assert len(kept[kept["series_id"] == "b"]) == len(days)
 
 
 def test_unmoved_inputs_do_nothing_and_unmoved_values_forecast_nothing(connection: psycopg.Connection) -> None:

@@ -1,9 +1,12 @@
 """What the summary of a run claims: only what this run or an earlier one did, and advice that fits the source."""
 
+from dataclasses import replace
+
 import pytest
 
+from warehouse_assets.operate.launch import RunOutcome
 from warehouse_assets.operate.status import scores_in_words
-from warehouse_assets.operate.summary import churn_line, forecast_lines, next_step
+from warehouse_assets.operate.summary import checks_line, churn_line, forecast_lines, next_step
 
 FORECASTS = [
     ("tons", "day", 15, 30, "2026-12-20", 1234.4, 1100.0),
@@ -38,6 +41,14 @@ def test_forecasts_are_told_as_this_runs_an_earlier_runs_or_not_reached() -> Non
     ]
     assert forecast_lines([], is_made=True) == ["Forecast: no series to forecast"]
     assert forecast_lines([], is_made=False) == ["Forecast: not reached in this run"]
+
+
+# Regression: a test that waits for the model of another job was told in the run's log alone.
+def test_tests_that_wait_are_told_where_the_rest_was_judged() -> None:
+    outcome = RunOutcome("1", is_success=True, checks_passed=80, checks_warned=["a"])
+    assert checks_line(outcome, planned=81) == "Checks: 80 passed, 1 warned, 0 failed"
+    assert checks_line(outcome, planned=82).startswith("Checks: 80 passed, 1 warned, 0 failed, 1 waiting for a run of")
+    assert checks_line(replace(outcome, is_success=False), planned=82) == "Checks: 80 passed, 1 warned, 0 failed"
 
 
 # Regression: who had brought data of their own was told to simulate, which is then refused.

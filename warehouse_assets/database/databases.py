@@ -14,6 +14,14 @@ class Databases:
     warehouse: str = field(repr=False)
     dagster: str = field(repr=False)
     planted: str | None = field(repr=False)
+    is_warehouse_own: bool = False
+
+    @property
+    def another_warehouse(self) -> str:
+        """What the user does for an empty warehouse; `warehouse reset` does not touch one of the user's own."""
+        if self.is_warehouse_own:
+            return "use another WAREHOUSE_HOME, with another, empty database in WAREHOUSE_DATABASE_URL"
+        return "use another WAREHOUSE_HOME, or empty this one with `warehouse reset --yes`"
 
 
 def embedded_server(settings: Settings) -> EmbeddedServer:
@@ -37,7 +45,7 @@ def resolve(settings: Settings, start: bool = True) -> Databases:
         UserError: the embedded server cannot be started, or (``start=False``) has not been made yet.
     """
     if settings.source_url and settings.warehouse_url and settings.dagster_url:
-        return Databases(settings.source_url, settings.warehouse_url, settings.dagster_url, None)
+        return Databases(settings.source_url, settings.warehouse_url, settings.dagster_url, None, is_warehouse_own=True)
     server = embedded_server(settings)
     if start:
         server.start()
@@ -46,4 +54,5 @@ def resolve(settings: Settings, start: bool = True) -> Databases:
         warehouse=settings.warehouse_url or server.url("warehouse"),
         dagster=settings.dagster_url or server.url("dagster"),
         planted=None if settings.source_url else server.url("planted"),
+        is_warehouse_own=settings.warehouse_url is not None,
     )

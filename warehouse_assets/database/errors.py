@@ -24,9 +24,14 @@ def explain_error(doing: str) -> Iterator[None]:
         raise UserError(sentence) from error
 
 
+def message_of(error: psycopg.Error) -> str:
+    """What PostgreSQL says, in one line and without the line of the statement that it points at."""
+    return (error.diag.message_primary or str(error)).strip().split("\n")[0]
+
+
 def error_sentence(error: psycopg.Error, doing: str) -> str | None:
     """Return one sentence for ``error``, or None where it is not one that the user can put right."""
-    said = (error.diag.message_primary or str(error)).strip().split("\n")[0]
+    said = message_of(error)
     where = re.search(r"COPY (.+?), line (\d+)(?:, column ([^:\n]+))?", error.diag.context or "")
     place = f" at row {where[2]}" if where else ""
     if where and where[3]:

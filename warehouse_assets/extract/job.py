@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from warehouse_assets.database.databases import Databases
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract import names
 from warehouse_assets.extract.merge import Calendar
@@ -43,6 +44,7 @@ class Job:
     snapshot: Snapshot
     session: Session
     warehouse: psycopg.Connection
+    databases: Databases
     calendar: Calendar
     options: Options
     load: TableLoad

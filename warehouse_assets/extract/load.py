@@ -16,7 +16,7 @@ import psycopg
 
 from warehouse_assets.database.connections import connect, redact
 from warehouse_assets.database.databases import Databases
-from warehouse_assets.database.errors import explain_error
+from warehouse_assets.database.errors import explain_error, message_of
 from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.extract import ddl, record, rules
 from warehouse_assets.extract.job import Job, OnTable, Options
@@ -52,7 +52,7 @@ class _Work:
     contract: Contract
     profile: Profile
     snapshot: Snapshot
-    warehouse_url: str
+    databases: Databases
     calendar: Calendar
     options: Options
     run_id: str | None
@@ -75,6 +75,7 @@ class _Work:
             snapshot=self.snapshot,
             session=session,
             warehouse=warehouse,
+            databases=self.databases,
             calendar=self.calendar,
             options=self.options,
             load=_attempt(table, self.profile, self.run_id),
@@ -142,7 +143,7 @@ def extract_system(
             contract=contract,
             profile=profile,
             snapshot=snapshot,
-            warehouse_url=databases.warehouse,
+            databases=databases,
             calendar=Calendar(snapshot.now.astimezone(ZoneInfo(settings.time_zone)).date(), settings.time_zone),
             options=options,
             run_id=run_id,
@@ -232,7 +233,7 @@ def _work_off(work: _Work) -> None:
     while not work.is_stopped and not work.waiting.empty():
         with contextlib.ExitStack() as pair:
             try:
-                warehouse = pair.enter_context(contextlib.closing(_connected(work.warehouse_url)))
+                warehouse = pair.enter_context(contextlib.closing(_connected(work.databases.warehouse)))
                 session = pair.enter_context(work.snapshot.session())
                 with explain_error("preparing the extraction"):
                     # A commit lost in a crash takes rows, watermark and log with it, and all that came after: the next
@@ -257,7 +258,7 @@ def _fail_waiting(work: _Work, error: Exception) -> None:
     with contextlib.suppress(queue.Empty):
         while True:
             load = _attempt(work.waiting.get_nowait(), work.profile, work.run_id)
-            load = _log_failure(work.warehouse_url, load, error) if is_logged else _failed(load, error)
+            load = _log_failure(work.databases.warehouse, load, error) if is_logged else _failed(load, error)
             is_logged = load.job_log_id is not None  # a server that is gone is not asked again for each table
             with work.lock:
                 work.done.append(load)
@@ -275,7 +276,7 @@ def _extract_waiting(work: _Work, warehouse: psycopg.Connection, session: Sessio
             load = extract_table(job)
         except (UserError, psycopg.Error) as error:
             with work.lock:
-                work.done.append(_log_failure(work.warehouse_url, job.load, error))
+                work.done.append(_log_failure(work.databases.warehouse, job.load, error))
                 work.errors.append(error)
             return
         with work.lock:
@@ -291,7 +292,7 @@ def _failed(attempted: TableLoad, error: Exception) -> TableLoad:
         run_id=attempted.run_id,
         status="failed",
         seconds=(datetime.now(UTC) - attempted.started_at).total_seconds(),
-        error=redact(" ".join(str(error).split())),
+        error=redact(message_of(error) if isinstance(error, psycopg.Error) else " ".join(str(error).split())),
     )
 
 

@@ -75,7 +75,7 @@ def _leave_empty(job: Job, state: TableState | None, is_new: bool) -> bool:
     if state is not None and state.rows_raw > 0:
         raise UserError(
             f"Profile {job.profile.name!r} has no table {job.table.name}, but raw.{job.table.name} holds "
-            f"{state.rows_raw} rows; give the profile the table, or empty this warehouse with `warehouse reset --yes`."
+            f"{state.rows_raw} rows; give the profile the table, or {job.databases.another_warehouse}."
         )
     if is_new:
         ddl.add_primary_key(job.warehouse, job.table)

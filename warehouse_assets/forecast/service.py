@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FORECAST_TABLE, BACKTEST_TABLE = "ml.forecast", "ml.forecast_backtest"
 INPUTS = tuple(grain.table for grain in storage.GRAINS)
 LEVEL = 90
+# A load dated decades back begins a series of zeros, of which nothing can be learned; two years are no season's pause.
+PAUSE_DAYS = 2 * 366
 # A forecast is made of the newest data or is none: the newest version is always the one in service, and the check on
 # its backtest says when it is poor.
 GUARD = registry.Guard("mase", math.inf, higher_is_better=False)
@@ -58,7 +60,7 @@ def forecast_warehouse(
     tables: list[str] = []
     states: list[str] = []
     for grain in storage.GRAINS:
-        series = storage.read_series(connection, grain.table)
+        series = since_pause(storage.read_series(connection, grain.table))
         if series.empty:
             states.append(f"no forecasts by {grain.name}: features.{grain.table} has no rows")
             continue
@@ -82,6 +84,16 @@ def forecast_warehouse(
         mark_changed(connection, BACKTEST_TABLE, [], rows=storage.table_rows(connection, "forecast_backtest"))
     record_inputs(connection, FORECAST_TABLE, INPUTS, seen)
     return Outcome("; ".join(states), figures, backtest_figures, "\n\n".join(tables))
+
+
+def since_pause(series: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each series since its last ``PAUSE_DAYS`` without a fact, such as those after a date mistyped."""
+    import pandas as pd
+
+    facts = series[series["y"] != 0].sort_values(["series_id", "ds"])
+    is_resumed = facts.groupby("series_id")["ds"].diff() > pd.Timedelta(days=PAUSE_DAYS)
+    resumed = facts[is_resumed].groupby("series_id")["ds"].max()
+    return series[~(series["ds"] < resumed.reindex(series["series_id"]).to_numpy())]
 
 
 def _forecast(series: pd.DataFrame, grain: storage.Grain, threads: int) -> ForecastResult:

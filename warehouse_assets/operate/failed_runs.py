@@ -3,6 +3,7 @@
 import contextlib
 import re
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from warehouse_assets.database.connections import connect
@@ -37,11 +38,16 @@ def _dbt_sentence(said: str) -> str:
     ).rstrip(";")
 
 
-def failure_sentence(event: "DagsterEvent") -> str:
-    """One sentence for a failed step, or for a run that failed outside its steps.
+def failure_sentences(events: Iterable["DagsterEvent"]) -> list[str]:
+    """One sentence for failed steps, or for a run that failed outside its steps; steps that failed alike share it."""
+    steps: dict[str, list[str]] = {}
+    for event in events:
+        steps.setdefault(_message(event), []).extend([event.step_key] if event.step_key else [])
+    return [f"{', '.join(keys)}: {message}" if keys else message for message, keys in steps.items()]
 
-    It is the user's error where there is one, else the innermost cause.
-    """
+
+def _message(event: "DagsterEvent") -> str:
+    """The user's error where there is one, else the innermost cause."""
     is_step = event.is_step_failure
     error = event.step_failure_data.error if is_step else event.job_failure_data.error
     while error is not None and error.cause is not None:
@@ -49,7 +55,7 @@ def failure_sentence(event: "DagsterEvent") -> str:
             break
         error = error.cause
     if error is None:
-        return f"{event.step_key} failed; the run's log in the UI says more." if is_step else event.message or ""
+        return "it failed; the run's log in the UI says more." if is_step else event.message or ""
     message = error.message.strip()
     if error.cls_name == "DagsterAssetCheckFailedError":
         message = "a blocking check failed; what reads this was not run"
@@ -64,7 +70,7 @@ def failure_sentence(event: "DagsterEvent") -> str:
         message = complaint[1]
     else:
         message = re.sub(rf"^([\w.]+\.)?{re.escape(error.cls_name or '')}: ", "", message)
-    return f"{event.step_key}: {message}" if is_step else message
+    return message
 
 
 def note_failure(warehouse_url: str, run_id: str, job: str, sentence: str) -> None:

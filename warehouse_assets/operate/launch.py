@@ -17,7 +17,7 @@ from warehouse_assets.database.databases import resolve
 from warehouse_assets.database.run_lock import run_lock
 from warehouse_assets.database.trouble import trouble
 from warehouse_assets.errors import UserError
-from warehouse_assets.operate.failed_runs import CAUSE_TAG, COMMAND, close_dead_runs, failure_sentence, note_failure
+from warehouse_assets.operate.failed_runs import CAUSE_TAG, COMMAND, close_dead_runs, failure_sentences, note_failure
 from warehouse_assets.operate.home import process_environment
 from warehouse_assets.operate.progress import OnProgress
 from warehouse_assets.settings import Settings
@@ -36,7 +36,7 @@ _MOST_CONNECTIONS = 8
 
 @dataclass
 class RunOutcome:
-    """What came of a run: ``failures`` holds one sentence for each failed step."""
+    """What came of a run: ``failures`` holds one sentence for each way in which steps failed."""
 
     run_id: str
     is_success: bool
@@ -159,8 +159,8 @@ def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on
                     outcome.checks_warned.append(name)
                 else:
                     outcome.checks_failed.append(f"{name}: {check.description}" if check.description else name)
-            elif event.is_step_failure or (event.is_run_failure and not outcome.failures):
-                outcome.failures.append(failure_sentence(event))
+        failed = [event for event in result.all_events if event.is_step_failure]
+        outcome.failures = failure_sentences(failed or [event for event in result.all_events if event.is_run_failure])
     if not outcome.is_success:
         with contextlib.suppress(UserError, psycopg.OperationalError):  # the server may be what failed
             note_failure(databases.warehouse, run_id, job_name, "; ".join(outcome.failures) or "no reason given")

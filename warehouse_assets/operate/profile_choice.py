@@ -41,8 +41,7 @@ def remember_profile(
         known, known_settings = stored_profile(connection) or (None, {})
         if known and profile and _lasting(profile) != _lasting(known):
             raise UserError(
-                f"This warehouse is filled from profile {known!r}, not {profile!r}: "
-                "use another WAREHOUSE_HOME for it, or empty this one with `warehouse reset --yes`."
+                f"This warehouse is filled from profile {known!r}, not {profile!r}: {databases.another_warehouse}."
             )
         name = known
         if name is None:

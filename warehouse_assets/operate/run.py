@@ -55,7 +55,7 @@ def simulate_if_needed(databases: Databases, request: RunRequest, console: Conso
             if wanted != present:
                 raise UserError(
                     f"This home holds a company simulated with {name} {present}, not {wanted}: "
-                    "use another WAREHOUSE_HOME for it, or empty this one with `warehouse reset --yes`."
+                    f"{databases.another_warehouse}."
                 )
         return
     with progress(console, "Simulating the company") as on_progress:

@@ -18,7 +18,7 @@ from dagster import (
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from warehouse_assets.database.databases import resolve
-from warehouse_assets.operate.failed_runs import close_dead_runs, failure_sentence, note_failure
+from warehouse_assets.operate.failed_runs import close_dead_runs, failure_sentences, note_failure
 from warehouse_assets.settings import Settings
 
 # A source that moves all the time is taken by the schedules; the sensor steps in when none has run for this long.
@@ -74,7 +74,7 @@ def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[Sens
     )
     def failed_runs(context: RunFailureSensorContext) -> None:
         events = context.get_step_failure_events() or [context.failure_event]
-        sentence = "; ".join(failure_sentence(event) for event in events) or "no reason given"
+        sentence = "; ".join(failure_sentences(events)) or "no reason given"
         run = context.dagster_run
         note_failure(resolve(Settings.from_env()).warehouse, run.run_id, run.job_name, sentence)
         context.log.error(sentence)

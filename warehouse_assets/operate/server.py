@@ -1,8 +1,11 @@
 """Starting, stopping, migrating and removing what a home holds: the commands around the embedded server."""
 
+import fcntl
 import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from warehouse_assets.database.connections import connect
@@ -15,6 +18,7 @@ from warehouse_assets.settings import PROJECT_ROOT, Settings
 
 #: How long the sessions of programs that have ended may stay: the server looks after busy ones every 5 s.
 _LEAVING_SECONDS = 10.0
+_UI_LOCK = "ui.lock"
 
 
 def start_server(settings: Settings) -> str:
@@ -31,7 +35,13 @@ def stop_server(settings: Settings, *, unless_used: bool = False) -> str:
     server = embedded_server(settings)
     if unless_used and server.is_running() and (users := _users(server)):
         return f"PostgreSQL keeps running, for it is used by {', '.join(users)}."
-    return "PostgreSQL stopped." if server.stop() else "PostgreSQL was not running."
+    if not server.stop():
+        return "PostgreSQL was not running."
+    if unless_used or not _is_served(settings):
+        return "PostgreSQL stopped."
+    return (
+        "PostgreSQL stopped. A `warehouse ui` still runs and needs it: end that with Ctrl-C, or say `warehouse start`."
+    )
 
 
 def revive_server(settings: Settings) -> bool:
@@ -44,6 +54,25 @@ def revive_server(settings: Settings) -> bool:
         return False
     server.start()
     return True
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[None]:
+    """Hold the lock that tells of a running UI; the kernel frees it when its holder dies, so it cannot go stale."""
+    with (settings.home / _UI_LOCK).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+def _is_served(settings: Settings) -> bool:
+    try:
+        with (settings.home / _UI_LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _users(server: EmbeddedServer) -> list[str]:

@@ -79,6 +79,9 @@ _CHURN_STATE = """
     order by id desc
     limit 1
 """
+_PLANNED_CHECKS = """
+    select count(*) from event_logs where run_id = %s and dagster_event_type = 'ASSET_CHECK_EVALUATION_PLANNED'
+"""
 
 
 def churn_line(customers: int, mean: Any, at_risk: int, *, is_made: bool, why_none: str = "") -> str:
@@ -105,6 +108,16 @@ def forecast_lines(forecasts: list[tuple[Any, ...]], *, is_made: bool) -> list[s
     return lines
 
 
+def checks_line(outcome: RunOutcome, planned: int) -> str:
+    """How the checks ended; of the ``planned`` ones a run that succeeds leaves out only those that wait for another."""
+    passed, warned, failed = outcome.checks_passed, len(outcome.checks_warned), len(outcome.checks_failed)
+    line = f"Checks: {passed} passed, {warned} warned, {failed} failed"
+    waiting = planned - passed - warned - failed
+    if not outcome.is_success or waiting <= 0:
+        return line
+    return f"{line}, {waiting} waiting for a run of `everything` (the run's log in the UI says for which model)"
+
+
 def next_step(is_success: bool, is_simulated: bool) -> str:
     """What to do after a run, by what the warehouse is filled from."""
     if not is_success:
@@ -128,6 +141,7 @@ def print_summary(console: Console, databases: Databases, outcome: RunOutcome, s
     with connect(databases.dagster, application_name="warehouse run") as connection:
         made = {"/".join(json.loads(key)) for (key,) in connection.execute(_MADE, [outcome.run_id])}
         churn_state = connection.execute(_CHURN_STATE).fetchone()
+        ((planned,),) = connection.execute(_PLANNED_CHECKS, [outcome.run_id]).fetchall()
     reasons = {check.check: check.reason for check in read_checks(databases.dagster)}
 
     rows = Table(title="Rows per warehouse", title_justify="left")
@@ -153,11 +167,7 @@ def print_summary(console: Console, databases: Databases, outcome: RunOutcome, s
     for line in forecast_lines(forecasts, is_made="ml/forecast" in made):
         console.print(line, highlight=False)
 
-    console.print(
-        f"Checks: {outcome.checks_passed} passed, {len(outcome.checks_warned)} warned, "
-        f"{len(outcome.checks_failed)} failed",
-        highlight=False,
-    )
+    console.print(checks_line(outcome, planned), highlight=False)
     for name in [*outcome.checks_failed, *outcome.checks_warned][:_SHOWN_CHECKS]:
         result = "FAILED" if name in outcome.checks_failed else "warned"
         reason = f": {reasons[name]}" if reasons.get(name) else ""

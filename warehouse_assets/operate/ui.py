@@ -12,7 +12,7 @@ from pathlib import Path
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.operate.home import process_environment
-from warehouse_assets.operate.server import revive_server
+from warehouse_assets.operate.server import revive_server, serving
 from warehouse_assets.settings import PROJECT_ROOT, Settings
 
 _STOP_SECONDS = 30
@@ -65,14 +65,15 @@ def serve_ui(settings: Settings, port: int) -> int:
     # Set before the child starts: a process started in the background inherits SIGINT ignored, and would pass that on.
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, stop)
-    child = subprocess.Popen(command, env=environment, cwd=environment["DAGSTER_HOME"], start_new_session=True)
-    try:
-        look_at = time.monotonic()
-        while child.poll() is None and not stopping.wait(_POLL_SECONDS):
-            if time.monotonic() > look_at:
-                look_at = time.monotonic() + _look_after(settings)
-    finally:
-        _end(child)
+    with serving(settings):
+        child = subprocess.Popen(command, env=environment, cwd=environment["DAGSTER_HOME"], start_new_session=True)
+        try:
+            look_at = time.monotonic()
+            while child.poll() is None and not stopping.wait(_POLL_SECONDS):
+                if time.monotonic() > look_at:
+                    look_at = time.monotonic() + _look_after(settings)
+        finally:
+            _end(child)
     return 0 if stopping.is_set() else 1
 
 

@@ -1,4 +1,4 @@
--- Totals of operational_hourly that are not those of raw: every load, stop, ticket, cent and gallon is in some hour.
+-- Totals of operational_hourly that are not those of raw: every load, stop, ticket, cent and plausible gallon is in some hour.
 with stops as (
 
     -- read once: the largest table
@@ -25,7 +25,9 @@ expected as (
     union all
     select 'cost_usd', coalesce(sum(amount_usd), 0) from {{ ref('stg_billing__expenses') }}
     union all
-    select 'fuel_gallons', coalesce(sum(fuel_gallons), 0) from {{ ref('stg_operations__route_runs') }}
+    select 'fuel_gallons', coalesce(sum(fuel_gallons), 0)
+    from {{ ref('stg_operations__route_runs') }}
+    where ('fuel_plausible' = any(rule_flags)) is not true
 
 ),
 

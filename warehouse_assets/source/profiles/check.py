@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from warehouse_assets.database.errors import message_of
 from warehouse_assets.errors import UserError
 from warehouse_assets.source.contract import Column, Contract, Table
 from warehouse_assets.source.profiles import duck
@@ -219,5 +220,5 @@ def _try(connection: psycopg.Connection, query: sql.Composed) -> tuple[int, str 
     except psycopg.errors.QueryCanceled:
         return 0, ""
     except REFUSALS as error:
-        return 0, " ".join((error.diag.message_primary or str(error)).split())
+        return 0, message_of(error)
     return int(row[0]) if row else 0, None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from warehouse_assets.database.errors import message_of
 from warehouse_assets.errors import UserError
 from warehouse_assets.source.contract import Column, Rule, Table
 from warehouse_assets.source.profiles.manifest import whole_table
@@ -67,26 +68,23 @@ def describe(connection: psycopg.Connection, profile: PostgresProfile, table: st
             types = {oid: SourceColumn(name, category) for oid, name, category in cursor.fetchall()}
     except psycopg.errors.InsufficientPrivilege as error:
         raise UserError(
-            f"{profile.where(table)} may not read the source ({_said(error)}); grant its user select on that table."
+            f"{profile.where(table)} may not read the source ({message_of(error)}); "
+            "grant its user select on that table."
         ) from error
     except psycopg.errors.UndefinedTable as error:
         raise UserError(
-            f"{profile.where(table)}: {_said(error)} in the source database; correct the name, or use a profile "
+            f"{profile.where(table)}: {message_of(error)} in the source database; correct the name, or use a profile "
             f"without table {table} (docs/how-to/point-at-your-database.md)."
         ) from error
     except psycopg.errors.UndefinedColumn as error:
         raise UserError(
-            f"{profile.where(table)}: {_said(error)} in the source database; correct the SELECT."
+            f"{profile.where(table)}: {message_of(error)} in the source database; correct the SELECT."
         ) from error
     except REFUSALS as error:
         raise UserError(
-            f"{profile.where(table)} is refused by the source database ({_said(error)}); correct it."
+            f"{profile.where(table)} is refused by the source database ({message_of(error)}); correct it."
         ) from error
     return {name: types[code] for name, code in given}
-
-
-def _said(error: psycopg.Error) -> str:
-    return " ".join((error.diag.message_primary or str(error)).split())
 
 
 def require_conditions(connection: psycopg.Connection, table: Table) -> None:
@@ -120,7 +118,7 @@ def _refusal(connection: psycopg.Connection, table: Table, rules: Sequence[Rule]
         with connection.transaction():
             connection.execute(statement)
     except REFUSALS as error:
-        return _said(error)
+        return message_of(error)
     return None
 
 

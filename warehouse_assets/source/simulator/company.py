@@ -235,7 +235,8 @@ def _advance(
     if version != VERSION:
         raise UserError(
             "The simulated company was made by another version of the simulator and cannot be moved forward; "
-            "make it anew with `warehouse reset --yes` and `warehouse run`."
+            "make it anew with `warehouse reset --yes` and `warehouse run`; where WAREHOUSE_DATABASE_URL "
+            "names the warehouse, with another, empty database in it."
         )
     clock = before.astimezone(UTC) + timedelta(hours=hours)
     now, since = moment(clock), moment(before)

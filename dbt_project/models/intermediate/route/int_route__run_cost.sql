@@ -98,6 +98,7 @@ timed as (
 
     select
         *,
+        case when 'fuel_plausible' = any(rule_flags) then null else fuel_gallons end as plausible_gallons,
         case when planned_end_at >= planned_start_at then extract(epoch from planned_end_at - planned_start_at) / 60 end
             as planned_minutes,
         case when ended_at >= started_at then extract(epoch from ended_at - started_at) / 60 end as actual_minutes
@@ -130,7 +131,10 @@ costed as (
             when wages.wages_usd is not null then wages.wages_usd * shared.share_of_day_ratio
             else coalesce(shared.actual_minutes, 0) / 60 * {{ var('driver_usd_per_hour') }}
         end::numeric(14, 2) as labor_usd,
-        (coalesce(shared.fuel_gallons, 0) * {{ var('fuel_usd_per_gallon') }})::numeric(14, 2) as fuel_usd,
+        (
+            coalesce(shared.plausible_gallons, shared.actual_miles / {{ var('miles_per_gallon') }}, 0)
+            * {{ var('fuel_usd_per_gallon') }}
+        )::numeric(14, 2) as fuel_usd,
         coalesce(tipped.tip_fee_usd, 0)::numeric(14, 2) as tip_fee_usd
     from shared
     left join wages on wages.driver_id = shared.driver_id and wages.shift_date = shared.service_date
@@ -154,6 +158,7 @@ select
     coalesce(reached.reached_stops, 0)::integer as reached_stops,
     costed.loads,
     costed.tipped_tons::numeric(14, 6) as tipped_tons,
+    costed.plausible_gallons::numeric(10, 2) as plausible_gallons,
     costed.labor_usd,
     costed.fuel_usd,
     costed.tip_fee_usd,

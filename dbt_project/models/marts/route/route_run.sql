@@ -129,6 +129,7 @@ joined as (
         runs.*,
         costs.waste_stream,
         costs.fuel_type,
+        costs.plausible_gallons,
         costs.planned_minutes,
         costs.actual_minutes,
         costs.loads,
@@ -174,7 +175,7 @@ measured as (
     select
         *,
         coalesce(tipped_tons, lifted_tons) as tons,
-        {{ kg_co2e('fuel_gallons', 'fuel_type') }} as emissions_kg_co2e,
+        {{ kg_co2e('plausible_gallons', 'fuel_type') }} as emissions_kg_co2e,
         case
             when actual_minutes is null or planned_minutes is null then null
             -- the plan holds the usual traffic; only what is above it explains an overrun
@@ -263,8 +264,8 @@ select
     loads,
     tipped_tons,
     -- fuel and emissions
-    fuel_gallons,
-    {{ safe_ratio('actual_miles', 'fuel_gallons') }}::numeric(10, 2) as miles_per_gallon,
+    plausible_gallons as fuel_gallons,
+    {{ safe_ratio('actual_miles', 'plausible_gallons') }}::numeric(10, 2) as miles_per_gallon,
     emissions_kg_co2e::numeric(12, 3) as emissions_kg_co2e,
     -- direct cost
     labor_usd,
@@ -292,7 +293,7 @@ select
     optimization_saving_miles::numeric(10, 3) as optimization_saving_miles,
     (100 * {{ safe_ratio('optimization_saving_miles', 'driven_order_miles') }})::numeric(5, 2) as optimization_saving_pct,
     (saving_of_way_ratio * (actual_minutes - coalesce(minutes_at_stops, 0)))::numeric(10, 2) as optimization_saving_minutes,
-    (saving_of_way_ratio * fuel_gallons)::numeric(10, 3) as optimization_saving_gallons,
+    (saving_of_way_ratio * plausible_gallons)::numeric(10, 3) as optimization_saving_gallons,
     (saving_of_way_ratio * emissions_kg_co2e)::numeric(12, 3) as optimization_saving_kg_co2e,
     -- score
     completion_score::numeric(5, 2) as completion_score,
