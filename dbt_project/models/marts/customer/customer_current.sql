@@ -199,7 +199,8 @@ paying as (
         avg(payments.payment_date - invoices.invoice_date) as days_to_pay,
         count(*) filter (where payments.payment_date > invoices.due_date) as late_payments
     from payments
-    inner join invoices on invoices.invoice_id = payments.invoice_id
+    inner join invoices
+        on invoices.invoice_id = payments.invoice_id and invoices.customer_id = payments.customer_id
     cross join clock
     where payments.amount_usd > 0 and payments.payment_date between clock.clock_day - 364 and clock.clock_day
     group by payments.customer_id
