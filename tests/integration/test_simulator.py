@@ -66,7 +66,7 @@ def test_every_table_is_filled_and_twice_the_same(operational_url: str, planted_
     assert {f"public.{table}": rows for table, rows in summary.rows.items()}.items() <= {
         table: rows for table, (rows, _) in first.items()
     }.items()
-    assert (summary.as_of, summary.total_rows) == (AS_OF, sum(summary.rows.values()))
+    assert summary.as_of == AS_OF
     simulate_company(operational_url, planted_url, "small", 7, AS_OF, SMALL)
     assert contents(operational_url, planted_url) == first
     simulate_company(operational_url, None, "small", 8, AS_OF, SMALL)

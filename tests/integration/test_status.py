@@ -1,6 +1,7 @@
 """What `warehouse status` reads: nothing of a new home, exact rows of small tables, checks the project still has."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -34,6 +35,18 @@ def test_a_small_table_shows_the_rows_it_has(warehouse_url: str) -> None:
         rows = {table.table: table.rows for table in read_tables(connection)}
     assert rows["ml.unheard"] == 7
     assert rows["ml.model_version"] == 0
+
+
+# Regression: the age of the models was called unknown, though each says when it was trained.
+def test_the_models_are_as_old_as_the_youngest(warehouse_url: str) -> None:
+    with psycopg.connect(warehouse_url) as connection:
+        connection.execute(
+            "insert into ml.model_version (model, version, algorithm, created_at) "
+            "values ('churn', 1, 'a', '2026-01-01 00:00+00'), ('churn', 2, 'a', '2026-02-01 00:00+00')"
+        )
+        ages = {table.table: table.updated_at for table in read_tables(connection)}
+    assert ages["ml.model_version"] == datetime(2026, 2, 1, tzinfo=UTC)
+    assert ages["ml.churn_prediction"] is None
 
 
 @pytest.fixture(name="dagster_url")

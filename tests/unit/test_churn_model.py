@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from warehouse_assets.churn import training
 from warehouse_assets.churn.factors import FACTORS, factor_scores
@@ -15,10 +16,13 @@ from warehouse_assets.churn.reasons import (
     GENERAL_ACTION,
     MOST_REASONS,
     NO_ACTION,
+    TITLES,
+    factor_contributions,
     risk_tier,
     suggested_action,
 )
 from warehouse_assets.errors import UserError
+from warehouse_assets.settings import DBT_PROJECT_DIR
 
 FIRST = pd.Timestamp("2025-01-01")
 MONTHS = 14
@@ -253,8 +257,34 @@ def test_risk_tiers(probability: float, tier: str) -> None:
     assert risk_tier(probability) == tier
 
 
-def test_suggested_action_follows_the_heaviest_factor() -> None:
-    assert suggested_action("low", {"payment_delinquency": 100.0}) == NO_ACTION
-    assert suggested_action("high", {"complaints": 100.0, "price_increase": 100.0}) == ACTIONS["complaints"][0][1]
-    assert suggested_action("high", {"satisfaction": 40.0}) == ACTIONS["satisfaction"][1][1]
-    assert suggested_action("critical", {}) == GENERAL_ACTION
+def test_suggested_action_answers_the_factor_that_raises_the_risk_most() -> None:
+    # Regression: the heaviest factor of the score decided, also where the reasons told beside it were others.
+    both = {"missed_pickups": 100.0, "price_increase": 100.0}
+    action = ACTIONS["price_increase"][0][1]
+    assert suggested_action("high", both, {"missed_pickups": 0.2, "price_increase": 0.5}) == action
+    assert suggested_action("high", {"satisfaction": 40.0}, {"satisfaction": 0.1}) == ACTIONS["satisfaction"][1][1]
+    # one that lowers the risk, or whose score is below every rule, is passed over
+    assert suggested_action("high", both, {"missed_pickups": -0.2, "price_increase": 0.1}) == action
+    assert suggested_action("high", {**both, "complaints": 5.0}, {"complaints": 0.9, "price_increase": 0.1}) == action
+    assert suggested_action("critical", both, {"missed_pickups": -0.2}) == GENERAL_ACTION
+    assert suggested_action("low", {"payment_delinquency": 100.0}, {"payment_delinquency": 1.0}) == NO_ACTION
+
+
+def test_what_a_factor_adds_is_its_own_share_and_that_of_the_columns_it_reads() -> None:
+    features = {
+        "overdue_ratio": [0.2],
+        "payment_delinquency_factor": [0.3],
+        "days_since_price_increase": [-0.1],
+        "x": [9],
+    }
+    (row,) = factor_contributions(pd.DataFrame(features)).to_dict(orient="records")
+    assert row["payment_delinquency"] == pytest.approx(0.5)
+    assert row["price_increase"] == pytest.approx(-0.1)
+    assert sum(abs(row[factor.name]) for factor in FACTORS) == pytest.approx(0.6)
+
+
+def test_every_feature_has_a_title_for_its_reason() -> None:
+    # Regression: two columns were told by their names, such as "Late invoice ratio 180d: 67%".
+    models = yaml.safe_load((DBT_PROJECT_DIR / "models/features/_features.yml").read_text())["models"]
+    columns = next(model["columns"] for model in models if model["name"] == "customer_month")
+    assert {column["name"] for column in columns} - training.NOT_FEATURES - set(TITLES) == set()

@@ -31,6 +31,7 @@ TITLES: dict[str, str] = {
     "days_to_agreement_end": "days to the end of the agreement",
     "invoiced_90d_usd": "invoiced in 90 days",
     "invoices_90d": "invoices in 90 days",
+    "late_invoice_ratio_180d": "share of invoices over ten days late in 180 days",
     "late_payments_180d": "late payments in 180 days",
     "lifts_90d": "lifts in 90 days",
     "missed_pickup_ratio_90d": "share of pickups missed in 90 days",
@@ -44,6 +45,7 @@ TITLES: dict[str, str] = {
     "overdue_usd": "overdue amount",
     "portal_sessions_90d": "portal sessions in 90 days",
     "portal_sessions_change_90d_ratio": "change in portal sessions over 90 days",
+    "payment_terms_days": "days to pay an invoice",
     "price_increase_365d_ratio": "price increase in 365 days",
     "response_hours_avg_90d": "average hours to answer a ticket",
     "satisfaction_avg_180d": "average satisfaction (1-5)",
@@ -56,6 +58,13 @@ TITLES: dict[str, str] = {
 }
 
 _FACTOR_TITLES = {f"{factor.name}{FACTOR_SUFFIX}": factor.title for factor in FACTORS}
+
+# Columns that tell of a factor though none of its rules reads them.
+_KINDRED: dict[str, frozenset[str]] = {
+    "payment_delinquency": frozenset({"late_invoice_ratio_180d", "overdue_usd"}),
+    "complaints": frozenset({"tickets_90d"}),
+    "engagement_decline": frozenset({"portal_sessions_90d"}),
+}
 
 # Factor → (from this factor score on, what to do), strongest first.
 ACTIONS: dict[str, tuple[tuple[float, str], ...]] = {
@@ -128,12 +137,35 @@ def reasons_of(contributions: pd.DataFrame, values: pd.DataFrame) -> list[list[d
     return found
 
 
-def suggested_action(tier: str, factors: dict[str, float]) -> str:
-    """What to do about a customer: the rule of the actionable factor that weighs most in the churn score."""
+def factor_contributions(contributions: pd.DataFrame) -> pd.DataFrame:
+    """The log-odds each of the eight factors (columns by name) adds in each row, with the columns that tell of it.
+
+    Args:
+        contributions: log-odds added by each feature (rows x features); those that tell of no factor are left out.
+    """
+    import pandas as pd
+
+    totals = {}
+    for factor in FACTORS:
+        told_by = {rule.column for rule in (*factor.rules, *factor.multipliers)} | {f"{factor.name}{FACTOR_SUFFIX}"}
+        told_by |= _KINDRED.get(factor.name, frozenset())
+        totals[factor.name] = contributions[[name for name in contributions.columns if name in told_by]].sum(axis=1)
+    return pd.DataFrame(totals, index=contributions.index)
+
+
+def suggested_action(tier: str, factors: dict[str, float], added: dict[str, float]) -> str:
+    """What to do about a customer: the rule of the actionable factor that raises its probability most.
+
+    Args:
+        tier: of its probability.
+        factors: the eight factors, 0-100 each, by name.
+        added: the log-odds each of them adds, as `factor_contributions` has them. An action thus answers the reasons
+            told beside it; the heaviest factor of the churn score need not be among them.
+    """
     if tier == "low":
         return NO_ACTION
-    ranked = sorted(FACTORS, key=lambda factor: -factor.weight * factors.get(factor.name, 0.0))
-    for factor in ranked:
+    raising = [factor for factor in FACTORS if added.get(factor.name, 0.0) > 0]
+    for factor in sorted(raising, key=lambda factor: -added[factor.name]):
         score = factors.get(factor.name, 0.0)
         for threshold, action in ACTIONS[factor.name]:
             if score >= threshold:

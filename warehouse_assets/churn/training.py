@@ -17,7 +17,7 @@ from warehouse_assets.churn.calibrate import expit
 from warehouse_assets.churn.factors import FACTOR_SUFFIX, factor_scores
 from warehouse_assets.churn.learners import fit_linear_path
 from warehouse_assets.churn.metrics import metrics
-from warehouse_assets.churn.reasons import reasons_of, risk_tier, suggested_action
+from warehouse_assets.churn.reasons import factor_contributions, reasons_of, risk_tier, suggested_action
 from warehouse_assets.errors import UserError
 
 if TYPE_CHECKING:
@@ -235,6 +235,8 @@ def score(model: ChurnModel, frame: pd.DataFrame) -> pd.DataFrame:
     tiers = [risk_tier(value) for value in probability]
     scored = factor_scores(table)
     factors: list[Any] = scored.drop(columns="churn_score").to_dict(orient="records")
+    contributions = model.ensemble.contributions(table)
+    added: list[Any] = factor_contributions(contributions).to_dict(orient="records")
     return pd.DataFrame(
         {
             CUSTOMER: frame[CUSTOMER].to_numpy(),
@@ -243,8 +245,8 @@ def score(model: ChurnModel, frame: pd.DataFrame) -> pd.DataFrame:
             "risk_tier": tiers,
             "churn_score": scored["churn_score"].to_numpy(),
             "factors": factors,
-            "reasons": reasons_of(model.ensemble.contributions(table), table),
-            "suggested_action": [suggested_action(tier, row) for tier, row in zip(tiers, factors, strict=True)],
+            "reasons": reasons_of(contributions, table),
+            "suggested_action": [suggested_action(*row) for row in zip(tiers, factors, added, strict=True)],
         },
         index=frame.index,
     )

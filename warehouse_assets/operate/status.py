@@ -123,7 +123,12 @@ _TABLES = """
             case when r.bytes > %s and not r.is_never_analysed then r.estimated_rows end
         )::bigint,
         r.bytes::bigint,
-        coalesce(t.changed_at, t.extracted_at, b.built_at),
+        coalesce(
+            t.changed_at,
+            t.extracted_at,
+            b.built_at,
+            case when r.name = 'ml.model_version' then (select max(created_at) from ml.model_version) end
+        ),
         t.changed_batch_id
     from relation r
     left join etl.table_state t

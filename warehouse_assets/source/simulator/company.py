@@ -38,11 +38,6 @@ class SimulationSummary:
     as_of: datetime
     deleted: dict[str, int] = field(default_factory=dict)
 
-    @property
-    def total_rows(self) -> int:
-        """Rows written to all tables."""
-        return sum(self.rows.values())
-
 
 @dataclass(frozen=True)
 class CompanyState:

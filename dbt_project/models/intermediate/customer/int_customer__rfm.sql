@@ -53,7 +53,8 @@ measured as (
         -- the first bill follows the first month of service: until it is paid, the arrival stands for a payment
         clock.clock_day - greatest(paid.last_payment_date, arrived.arrival_date) as days_since_seen,
         coalesce(served.lifts, 0) as lifts_12_months,
-        coalesce(paid.paid_usd, 0) as paid_365_days_usd
+        coalesce(paid.paid_usd, 0) as paid_365_days_usd,
+        coalesce(arrived.arrival_date > clock.clock_day - 365, false) as has_come_within_a_year
     from paid
     full join served on served.customer_id = paid.customer_id
     left join arrived on arrived.customer_id = coalesce(paid.customer_id, served.customer_id)
@@ -89,7 +90,8 @@ select
         when recency_score = 5 and value_score >= 4 then 'Champions'
         when recency_score = 5 and value_score = 3 then 'Loyal'
         when recency_score = 5 and value_score = 2 then 'Potential Loyalists'
-        when recency_score = 5 then 'New'
+        when recency_score = 5 and has_come_within_a_year then 'New'
+        when recency_score = 5 then 'Promising'
         when recency_score = 4 and value_score = 5 then 'Champions'
         when recency_score = 4 and value_score = 4 then 'Loyal'
         when recency_score = 4 and value_score >= 2 then 'Potential Loyalists'

@@ -15,6 +15,10 @@ with clock as (
     select clock_day from {{ ref('int_data_clock') }}
 ),
 
+history as (
+    select first_day from {{ ref('int_customer__history') }}
+),
+
 customers as (
     select * from {{ ref('stg_crm__customers') }}
 ),
@@ -195,7 +199,8 @@ paying as (
         avg(payments.payment_date - invoices.invoice_date) as days_to_pay,
         count(*) filter (where payments.payment_date > invoices.due_date) as late_payments
     from payments
-    inner join invoices on invoices.invoice_id = payments.invoice_id
+    inner join invoices
+        on invoices.invoice_id = payments.invoice_id and invoices.customer_id = payments.customer_id
     cross join clock
     where payments.amount_usd > 0 and payments.payment_date between clock.clock_day - 364 and clock.clock_day
     group by payments.customer_id
@@ -211,7 +216,8 @@ ordered as (
     group by service_orders.customer_id
 ),
 
--- bills follow the service by a month and the present month is not billed yet: the twelve whole months before it
+-- bills follow the service by a month and the present month is not billed yet: the twelve whole months before it, less those
+-- whose service history does not hold, or holds without the bills of the month before
 earned as (
     select
         customer_profitability.customer_id,
@@ -219,8 +225,12 @@ earned as (
         sum(customer_profitability.contribution_usd) as contribution_usd
     from customer_profitability
     cross join clock
+    left join history on true
     where
-        customer_profitability.month >= date_trunc('month', clock.clock_day) - interval '12 months'
+        customer_profitability.month >= greatest(
+            date_trunc('month', clock.clock_day) - interval '12 months',
+            date_trunc('month', history.first_day + interval '1 month' - interval '1 day') + interval '1 month'
+        )
         and customer_profitability.month < date_trunc('month', clock.clock_day)
     group by customer_profitability.customer_id
 ),
@@ -251,22 +261,27 @@ settled as (
 margin as (
     select
         customers.customer_id,
-        least(
-            coalesce(
-                case
-                    when settled.customer_id is not null
-                        then earned.contribution_usd / nullif(greatest(earned.revenue_usd, 0), 0)
-                end,
-                type_margin.contribution_ratio,
-                company.contribution_ratio
-            ),
-            {{ margin_cap }}
+        coalesce(
+            case
+                when settled.customer_id is not null
+                    then earned.contribution_usd / nullif(greatest(earned.revenue_usd, 0), 0)
+            end,
+            type_margin.contribution_ratio,
+            company.contribution_ratio
         ) as contribution_ratio
     from customers
     cross join company
     left join earned on earned.customer_id = customers.customer_id
     left join settled on settled.customer_id = customers.customer_id
     left join type_margin on type_margin.customer_type = customers.customer_type
+),
+
+-- no more is kept than nine tenths; least() alone would make nine tenths of what is not known
+capped as (
+    select
+        customer_id,
+        case when contribution_ratio is not null then least(contribution_ratio, {{ margin_cap }}) end as contribution_ratio
+    from margin
 ),
 
 described as (
@@ -400,8 +415,8 @@ select
     prediction.suggested_action,
     -- value
     remaining.expected_months::numeric(6, 1) as expected_remaining_months,
-    margin.contribution_ratio::numeric(14, 4) as contribution_ratio,
-    (remaining.expected_months::numeric * described.mrr_usd * margin.contribution_ratio)::numeric(14, 2) as lifetime_value_usd,
+    capped.contribution_ratio::numeric(14, 4) as contribution_ratio,
+    (remaining.expected_months::numeric * described.mrr_usd * capped.contribution_ratio)::numeric(14, 2) as lifetime_value_usd,
     case
         when described.status <> 'active' or owed.days_past_due > 60 or prediction.churn_probability > 0.3 then null
         when service.overage_lifts >= 3 and service.overage_lifts >= 0.1 * service.lifts
@@ -419,6 +434,6 @@ left join opinion on opinion.customer_id = described.customer_id
 left join owed on owed.customer_id = described.customer_id
 left join paying on paying.customer_id = described.customer_id
 left join ordered on ordered.customer_id = described.customer_id
-left join margin on margin.customer_id = described.customer_id
+left join capped on capped.customer_id = described.customer_id
 left join prediction on prediction.customer_id = described.customer_id and described.status = 'active'
 left join remaining on remaining.customer_id = described.customer_id

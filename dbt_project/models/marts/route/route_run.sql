@@ -62,7 +62,7 @@ answers as (
         surveys.customer_id,
         served.service_date::date as service_date,
         count(*) as answers,
-        sum((surveys.score - 1) / 4 * 100) as satisfaction_pct
+        sum({{ satisfaction_score('surveys.survey_type', 'surveys.score') }}) as satisfaction_pct
     from {{ ref('stg_crm__surveys') }} as surveys
     cross join
         generate_series(
