@@ -73,15 +73,15 @@ def test_new_data_is_covered_as_claimed() -> None:
 def test_no_forecast_at_an_origin_knows_what_came_after(
     history: pd.DataFrame, result: ForecastResult, factor: float, shift: float, seed: int
 ) -> None:
-    origins = sorted(result.backtest_forecasts["origin"].unique())
+    origins = sorted(result.backtest_forecasts()["origin"].unique())
     origin = origins[1 + seed % (len(origins) - 1)]  # at the oldest one nothing is combined
     after = history["ds"] > origin
     rng = np.random.default_rng(seed)
     changed = history.copy()
     changed.loc[after, "y"] = factor * changed.loc[after, "y"] + shift * rng.normal(size=int(after.sum()))
-    again = forecast(changed, 14, "D", 90, prophet_series=0).backtest_forecasts
+    again = forecast(changed, 14, "D", 90, prophet_series=0).backtest_forecasts()
     names = [*KEYS, "origin", "method", "yhat"]
-    old = result.backtest_forecasts.loc[result.backtest_forecasts["origin"] <= origin, names]
+    old = result.backtest_forecasts().loc[result.backtest_forecasts()["origin"] <= origin, names]
     new = again.loc[again["origin"] <= origin, names]
     pd.testing.assert_frame_equal(old.reset_index(drop=True), new.reset_index(drop=True), check_exact=True)
     assert "lightgbm" in set(old["method"])
@@ -89,11 +89,11 @@ def test_no_forecast_at_an_origin_knows_what_came_after(
 
 
 def test_the_leak_test_would_see_a_change_before_the_origin(history: pd.DataFrame, result: ForecastResult) -> None:
-    origin = result.backtest_forecasts["origin"].max()
+    origin = result.backtest_forecasts()["origin"].max()
     changed = history.copy()
     changed.loc[changed["ds"] == origin, "y"] *= 1.5
-    again = forecast(changed, 14, "D", 90, prophet_series=0).backtest_forecasts
-    assert not np.allclose(again["yhat"], result.backtest_forecasts["yhat"])
+    again = forecast(changed, 14, "D", 90, prophet_series=0).backtest_forecasts()
+    assert not np.allclose(again["yhat"], result.backtest_forecasts()["yhat"])
 
 
 def test_row_order_is_irrelevant_and_a_seed_repeats(history: pd.DataFrame, result: ForecastResult) -> None:

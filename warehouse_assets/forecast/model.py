@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class ForecastResult:
             published then: its weights and intervals come from older origins only.
         selection: one row per series: method, weights (JSON by candidate), mase (of ``combined``),
             mase_seasonal_naive, coverage, observations, fallback (why, or null).
-        backtest_forecasts: unique_id, origin, ds, method, y, yhat.
+        backtest_forecasts: returns every past forecast, long: unique_id, origin, ds, method, y, yhat.
         weights: the blend common to all series, by candidate.
         parameters: what the run was given and chose.
         lightgbm_text: the boosted model trained on everything, or None where there was too little to train on.
@@ -51,7 +52,7 @@ class ForecastResult:
     forecasts: pd.DataFrame
     backtest: pd.DataFrame
     selection: pd.DataFrame
-    backtest_forecasts: pd.DataFrame
+    backtest_forecasts: Callable[[], pd.DataFrame]
     weights: dict[str, float]
     parameters: dict[str, Any]
     lightgbm_text: str | None
@@ -136,7 +137,7 @@ def forecast(
         forecasts=forecasts,
         backtest=scores,
         selection=_selection_frame(panel, backtest, combined, weights, coverage),
-        backtest_forecasts=_paths_frame(panel, backtest, combined),
+        backtest_forecasts=partial(_paths_frame, panel, backtest, combined),
         weights={name: float(share) for name, share in zip(weights.names, weights.common, strict=True) if share},
         parameters={
             "horizon": horizon, "freq": freq, "level": level, "seed": seed, "country": country, "fill": fill,
