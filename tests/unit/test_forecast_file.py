@@ -41,6 +41,12 @@ STYLES = [
     ("unique_id,ds,y\nx,2024-01-01,1\nx,2024-02-01,\nx,2024-03-01,3\n", "MS", "2024-04-01"),
     ("unique_id,ds,y\nx,01/30/2024,1\nx,01/31/2024,2\n", "D", "2024-02-01"),
     ("unique_id,ds,y\r\nx,20240130,1\r\nx,20240131,NA\r\nx,20240201,2\r\n\r\n", "D", "2024-02-02"),
+    # Regression: months and hours of digits alone were steps, and 202312 was followed by 202313.
+    ("unique_id,ds,y\nx,202311,1\nx,202312,2\n", "MS", "2024-01-01"),
+    ("unique_id,ds,y\nx,2024013122,1\nx,2024013123,2\n", "h", "2024-02-01"),
+    ("unique_id,ds,y\nx,202399,1\nx,202400,2\n", "MS", "202401"),
+    ("\n\nunique_id,ds,y\nx,2024-01-30,1\nx,2024-01-31,2\n", "D", "2024-02-01"),
+    ("unique_id,ds,y\nx,2024-01-01,1\nx,2024-03-01,2\nx,2024-03-08,2\nx,2024-03-09,2\n", "D", "2024-03-10"),
     ("\ufeffunique_id,ds,y\nx,2024-01-30,1e3\nx,2024-01-31,-2\n", "D", "2024-02-01"),
 ]
 
@@ -134,6 +140,13 @@ BROKEN = [
     (b'unique_id,ds,y\nx,2024-01-01,1\n"x,2024-01-02,1\n', "not readable as CSV"),
     (b"unique_id,ds,y\nx,2024-01-01,\n", "No row of the history has a y"),
     (b"unique_id,ds,y\nx,2024-01-01 06:00,1\nx,2024-01-02,1\n", "off its D grid, 2024-01-02"),
+    # Regression: the first of the two was taken without a word.
+    (b"unique_id,ds,y,y\nx,2024-01-01,1,2\n", "line 1: the column 'y' is there twice; rename one"),
+    # Regression: weeks read as days, since that is the default, gave a forecast of the next days.
+    (
+        b"unique_id,ds,y\nx,2024-01-01,1\nx,2024-01-08,2\nx,2024-01-15,1\nx,2024-01-22,1\n",
+        "closer than 7 days, so D is not their step; choose the frequency W or MS, or give rows",
+    ),
     (b"unique_id,ds,y\nx,1001-01-01,1\nx,2024-01-02,1\n", "spans 373,"),
 ]
 

@@ -20,6 +20,10 @@ from warehouse_assets.forecast.model import ForecastResult, forecast, no_progres
 COLUMNS = ("unique_id", "ds", "y")
 MISSING = {"", "na", "nan", "null", "none"}
 """Spellings of a missing y, in lower case."""
+COMPACT = {6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M"}
+"""Dates written as whole numbers, by their digits: a month, day, hour or minute of 1900 to 2099."""
+LONGER_STEPS = {"h": (24, "D, W or MS"), "D": (7 * 24, "W or MS"), "W": (28 * 24, "MS")}
+"""By frequency, hours between all dates from which on they are of a longer one, and which."""
 WHOLE_NUMBER = re.compile(r"[+-]?\d+")
 
 
@@ -63,6 +67,7 @@ def forecast_file(
     if output.exists() and input.exists() and output.samefile(input):
         raise UserError(f"{output} is the input itself; name another file to write.")
     history = read_history(input)
+    _refuse_longer_steps(history, freq, input)
     try:
         result = forecast(
             history, horizon, freq, level, country=country, fill=fill, threads=threads, on_progress=on_progress
@@ -84,13 +89,18 @@ def read_history(path: Path) -> pd.DataFrame:
     text = _text(path)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        header = [name.strip() for name in next(reader, [])]
+        header = [name.strip() for name in next((row for row in reader if row), [])]
         if not header:
             raise UserError(f"{path} is empty; it needs a header line unique_id,ds,y and rows.")
+        twice = [name for name in COLUMNS if header.count(name) > 1]
+        if twice:
+            raise UserError(
+                f"{path}, line {reader.line_num}: the column {twice[0]!r} is there twice; rename one of them."
+            )
         missing = [name for name in COLUMNS if name not in header]
         if missing:
             raise UserError(
-                f"{path}, line 1: the column {missing[0]!r} is missing (found: {', '.join(header)}); "
+                f"{path}, line {reader.line_num}: the column {missing[0]!r} is missing (found: {', '.join(header)}); "
                 "the columns must be called unique_id, ds and y."
             )
         at = [header.index(name) for name in COLUMNS]
@@ -144,13 +154,14 @@ def _text(path: Path) -> str:
 def _steps_or_dates(
     texts: "pd.Series[str]", path: Path, lines: list[int]
 ) -> "pd.Series[int] | pd.Series[pd.Timestamp]":
-    """Return step numbers where all texts are whole numbers (and no dates such as 20240131), else dates."""
+    """Return step numbers where all texts are whole numbers (and no dates, see `COMPACT`), else dates."""
     whole = texts.map(lambda text: WHOLE_NUMBER.fullmatch(text) is not None)
     if whole.all():
-        if texts.str.fullmatch(r"(19|20)\d{6}").all():
-            compact = pd.to_datetime(texts, format="%Y%m%d", errors="coerce")
-            if compact.notna().all():
-                return compact
+        for digits, style in COMPACT.items():
+            if texts.str.fullmatch(rf"(19|20)\d{{{digits - 2}}}").all():
+                compact = pd.to_datetime(texts, format=style, errors="coerce")
+                if compact.notna().all():
+                    return compact
         if texts.str.len().max() > 12:
             raise UserError(
                 f"{path}: ds holds numbers of over 12 digits; write dates such as 2024-01-31 or small step numbers."
@@ -193,6 +204,19 @@ def _refuse_twice(frame: pd.DataFrame, path: Path, lines: list[int]) -> None:
         raise UserError(
             f"{path}, line {lines[twice[0]]}: series {row['unique_id']!r} has {shown} already on line {first}; "
             "keep one of the rows, or add them up."
+        )
+
+
+def _refuse_longer_steps(frame: pd.DataFrame, freq: str, path: Path) -> None:
+    """Raise a UserError where the dates of all series lie weeks apart and days are asked for, and the like."""
+    if freq not in LONGER_STEPS or not pd.api.types.is_datetime64_any_dtype(frame["ds"]):
+        return
+    hours, remedy = LONGER_STEPS[freq]
+    apart = frame.sort_values(["unique_id", "ds"]).groupby("unique_id")["ds"].diff().dropna()
+    if len(apart) >= 3 and apart.min() >= pd.Timedelta(hours=hours):
+        raise UserError(
+            f"{path}: no two dates of a series are closer than {apart.min() / pd.Timedelta(days=1):g} days, so {freq} "
+            f"is not their step; choose the frequency {remedy}, or give rows for the steps between, their y empty."
         )
 
 
