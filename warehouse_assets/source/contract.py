@@ -124,7 +124,7 @@ class Table:
         """The rules of the table, first those of its columns: values are there, numbers finite, days of our time."""
         required = tuple(column.required for column in self.columns if column.is_required)
         finite = tuple(rule for column in self.columns if (rule := column.finite))
-        dated = self.business_date.column if self.business_date else None
+        dated = (self.business_date.column or self.business_date.start) if self.business_date else None
         in_calendar = (self.column(dated).in_calendar,) if dated else ()
         return required + finite + in_calendar + self.rules
 
