@@ -24,6 +24,8 @@ CHANCE = 1e-3
 BLOCK = 256
 """Series judged at a time, to bound the memory."""
 
+_CHOOSE = np.array([[comb(n, k) for k in range(MONTHS + 1)] for n in range(MONTHS + 1)])
+
 
 def month_events(known: Floats, last_day: int, holidays: Ints, usual: Floats) -> Floats:
     """Add to the usual week what comes once a month: rent on the 5th, insurance on the last working day.
@@ -162,9 +164,8 @@ def _latest(days: Ints, width: int) -> Ints:
 
 def _chance(count: Ints, hits: Ints, rate: Floats) -> Floats:
     """Return how likely ``hits`` or more of ``count`` are where each comes with ``rate``: a binomial tail."""
-    choose = np.array([[comb(n, k) for k in range(MONTHS + 1)] for n in range(MONTHS + 1)])
     total = np.zeros(count.shape)
     for k in range(MONTHS + 1):
-        term = choose[count, k] * rate**k * (1.0 - rate) ** np.maximum(count - k, 0)
+        term = _CHOOSE[count, k] * rate**k * (1.0 - rate) ** np.maximum(count - k, 0)
         total += np.where(k >= hits, term, 0.0)
     return total
