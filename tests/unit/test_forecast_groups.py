@@ -15,7 +15,7 @@ def candidates(many: int, few: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     small, large = (rng.normal(0, size, actual.shape) for size in (1.0, 6.0))
     right = np.arange(series)[None, :, None] < many
     first, second = actual + np.where(right, small, large), actual + np.where(right, large, small)
-    return np.stack([first, second]), actual, np.ones((ORIGINS, series))
+    return np.stack([first, second]), actual, np.ones(series)
 
 
 def test_a_small_group_gets_its_own_candidate() -> None:
@@ -30,5 +30,5 @@ def test_a_group_of_noise_stays_with_the_others() -> None:
     rng = np.random.default_rng(4)
     actual = rng.normal(100, 5, (ORIGINS, 45, HORIZON))
     forecasts = np.stack([actual + rng.normal(0, 1, actual.shape), actual + rng.normal(0, 3, actual.shape)])
-    weights = fit_weights(["good", "bad"], forecasts, actual, np.ones((ORIGINS, 45)), np.array([0] * 40 + [1] * 5))
+    weights = fit_weights(["good", "bad"], forecasts, actual, np.ones(45), np.array([0] * 40 + [1] * 5))
     assert (weights.by_series[:, 0] >= 0.5).all()

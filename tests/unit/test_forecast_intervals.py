@@ -15,7 +15,7 @@ NORMAL = [(50, 0.845), (80, 1.606), (90, 2.061), (95, 2.456)]
 def test_without_past_errors_intervals_are_those_of_a_normal_walk(level: float, reach: float) -> None:
     # Regression: the changes were spread evenly, so that 50% was half as wide again as it should be.
     unknown = np.full((1, 2, 9), np.nan)
-    learned = calibrate(unknown, unknown, np.ones((1, 2)), np.ones(2), [9])
+    learned = calibrate(unknown, unknown, np.ones(2), [9])
     path, scale = np.zeros((2, 9)), np.array([1.0, 10.0])
     lower, upper = learned.bounds(path, scale, level)
     np.testing.assert_allclose(lower, -upper)
@@ -81,3 +81,22 @@ def test_origins_that_share_their_months_count_as_one() -> None:
         made = forecast(pd.DataFrame({"unique_id": "a", "ds": dates, "y": walk})[:60], 12, "MS", 90).forecasts
         inside.append(((walk[60:] >= made["yhat_lower"]) & (walk[60:] <= made["yhat_upper"])).mean())
     assert np.mean(inside) > 0.75
+
+
+def test_scores_of_two_short_years_are_not_those_of_one_pair_of_months() -> None:
+    # Regression: an origin was scored by the seasonal changes it knew then. Where the first month came back the same a
+    # year later, a single change of next to nothing made errors of a tenth a MASE of 100.
+    months = np.arange(23)
+    rng = np.random.default_rng(3)
+    parts = []
+    for number in range(6):
+        values = 100 + 20 * np.sin(months / 6 * np.pi) + rng.normal(0, 4, len(months))
+        values[12] = values[0] + 0.01
+        dates = pd.date_range("2024-12-01", periods=len(months), freq="MS")
+        parts.append(pd.DataFrame({"unique_id": f"s{number}", "ds": dates, "y": values}))
+    made = forecast(pd.concat(parts), 12, "MS")
+    assert made.selection["mase"].max() < 3
+    assert made.selection["mase_seasonal_naive"].max() < 3
+    # origins a month apart: the second oldest has seen one of twelve steps come true and is not scored
+    scored = made.backtest[made.backtest["method"] == "combined"]["origin"].nunique()
+    assert scored < made.backtest["origin"].nunique() - 1

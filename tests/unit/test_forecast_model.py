@@ -266,7 +266,7 @@ def test_prophet_wins_where_only_it_knows_better() -> None:
     # Regression: tried at its three origins of six, it could not be chosen.
     tried = np.arange(6)[:, None, None] < PAST_ORIGINS
     prophet = np.where((np.arange(3)[None, :, None] == 1) & tried, actual, np.nan)
-    weights = fit_weights(["good", "bad", "prophet"], np.stack([good, bad, prophet]), actual, np.full((6, 3), 10.0))
+    weights = fit_weights(["good", "bad", "prophet"], np.stack([good, bad, prophet]), actual, np.full(3, 10.0))
     assert weights.label[1] in ("prophet", "blend+prophet")
     assert "prophet" not in weights.label[0] + weights.label[2]
     np.testing.assert_allclose(weights.by_series.sum(axis=1), 1.0)

@@ -96,6 +96,6 @@ def test_what_fails_elsewhere_is_still_chosen_where_it_suits() -> None:
     week, month = actual + 0.5, actual + 20.0
     week[:, 55:], month[:, 55:] = actual[:, 55:] + 3.0, actual[:, 55:] + 0.1
     groups = np.r_[np.zeros(55), np.ones(5)].astype(np.intp)
-    weights = fit_weights(["week", "month"], np.stack([week, month]), actual, np.ones((4, 60)), groups)
+    weights = fit_weights(["week", "month"], np.stack([week, month]), actual, np.ones(60), groups)
     assert (weights.by_series[:55, 0] == 1.0).all()
     assert (weights.by_series[55:, 1] == 1.0).all()

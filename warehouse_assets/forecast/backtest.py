@@ -33,7 +33,7 @@ class Backtest:
         cuts: columns known at each origin, newest first; ``cuts[0]`` is the whole history.
         forecasts: by candidate, (origins, series, horizon); NaN where it could not be made.
         actual: (origins, series, horizon); NaN for the unknown future and for filled steps.
-        scale: (origins, series) MASE scale of the history known then.
+        scale: (origins, series) MASE scale of the history known then: what learns there measures errors by it.
         model: the boosted model of origin 0.
     """
 

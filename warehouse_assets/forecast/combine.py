@@ -72,7 +72,7 @@ def fit_weights(
         names: the candidates.
         forecasts: (candidates, origins, series, horizon).
         actual: (origins, series, horizon), NaN where unknown.
-        scale: (origins, series), the MASE scale.
+        scale: (series,), the MASE scale where the weights are to be used.
         groups: (series,) numbers of the groups of series that behave alike, from 0; None for one group.
 
     Returns:
@@ -106,8 +106,8 @@ def _greedy(forecasts: Floats, actual: Floats, unit: Floats) -> Floats:
     """Fit a common blend by greedy addition with replacement (Caruana et al. 2004), on mean absolute scaled error."""
     candidates, _origins, series, _ = forecasts.shape
     keep = slice(None) if series <= LARGEST_SAMPLE else np.linspace(0, series - 1, LARGEST_SAMPLE).astype(int)
-    truth = actual[:, keep] / unit[:, keep, None]
-    paths = forecasts[:, :, keep] / unit[None, :, keep, None]
+    truth = actual[:, keep] / unit[keep, None]
+    paths = forecasts[:, :, keep] / unit[keep, None]
     centre = np.median(np.where(np.isnan(paths), masked_mean(paths, axis=0), paths), axis=0)
     paths = np.where(np.isnan(paths), centre, paths)
     bound = LARGEST_LOSS * (masked_mean(np.abs(centre - truth), axis=2)[:, :, None] + 0.1)

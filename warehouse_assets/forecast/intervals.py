@@ -22,8 +22,6 @@ PRIOR_ORIGINS = 2.0
 REFERENCE_LEVEL = 90.0
 """Percent at which the widening is measured; one factor for all levels keeps intervals nested."""
 MOST_WIDENING = 2.0
-LARGEST_MOVE = 2.0
-"""An older origin's scale counts within this factor of the present one: one pair of equal months is no scale at all."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +72,13 @@ def _corrected(values: Floats, share: float) -> float:
     return float(values.max()) * (1.0 + (wanted - 1.0) * number)
 
 
-def calibrate(path: Floats, actual: Floats, scale: Floats, scale_now: Floats, cuts: list[int]) -> Calibration:
+def calibrate(path: Floats, actual: Floats, scale: Floats, cuts: list[int]) -> Calibration:
     """Learn intervals from past origins.
 
     Args:
         path: (origins, series, horizon) the forecasts as they would have been published.
         actual: the same shape; NaN where unknown.
-        scale: (origins, series).
-        scale_now: (series,) where the interval is to be used.
+        scale: (series,) where the interval is to be used: scales of older origins are those of shorter histories.
         cuts: columns known at each origin, newest first.
 
     Returns:
@@ -89,8 +86,7 @@ def calibrate(path: Floats, actual: Floats, scale: Floats, scale_now: Floats, cu
         is the series' scale.
     """
     _, series, horizon = path.shape
-    scale = np.clip(scale, scale_now / LARGEST_MOVE, scale_now * LARGEST_MOVE)
-    unit = np.where(scale > 0, scale, np.nan)[:, :, None]
+    unit = np.where(scale > 0, scale, np.nan)[:, None]
     error = (actual - path) / unit
     seen = ~np.isnan(error)
     if not seen.any():

@@ -24,7 +24,10 @@ PROPHET_SERIES = 3
 PROPHET_SECONDS = 15.0
 """Three series take 3-4 s on a free core; the limit is for a machine that is not."""
 LEAST_SCORED = 3
-"""Past origins from which on the oldest one need not be scored."""
+"""Past origins from which on those that knew too little to choose by need not be scored."""
+LEAST_TAUGHT = 0.5
+"""Horizons of a series that older origins must have seen come true before an origin is scored: with origins a month
+apart and a year ahead, the second oldest chooses by one month."""
 SHORT = 10
 """Series of fewer steps are forecast like the rest where candidates exist, but are listed as fallbacks."""
 
@@ -127,9 +130,10 @@ def forecast(
         backtest.forecasts["prophet"] = trials.forecasts
     on_progress("choosing", 0, 1)
     combined, weights = _published(backtest, number)
-    calibration = calibrate(combined[1:], backtest.actual[1:], backtest.scale[1:], backtest.scale[0], backtest.cuts[1:])
+    calibration = calibrate(combined[1:], backtest.actual[1:], backtest.scale[0], backtest.cuts[1:])
     forecasts, clipped = _forecast_frame(panel, backtest, combined[0], weights, calibration, level, horizon)
     coverage = _past_coverage(backtest, combined, level)
+    combined = _scored_origins(backtest, combined)
     scores = _score_frame(panel, backtest, combined, coverage)
     on_progress("done", 1, 1)
     uses_prophet = weights.by_series[:, weights.names.index("prophet")] > 0 if "prophet" in weights.names else None
@@ -177,12 +181,22 @@ def _published(backtest: Backtest, groups: NDArray[np.intp]) -> tuple[Floats, We
         # An origin's horizon reaches past the next newer one's start where origins lie close: what was not
         # yet known at this origin is hidden from its weights.
         actual = backtest.known_at(origin)[older]
-        fitted = fit_weights(names, stack[:, older], actual, backtest.scale[older], groups)
+        fitted = fit_weights(names, stack[:, older], actual, backtest.scale[origin], groups)
         weights = fitted if weights is None else weights
         paths.append(apply_weights(stack[:, origin], fitted.by_series))
     if weights is None:
         raise AssertionError("the real origin always gets weights")
     return np.stack(paths), weights
+
+
+def _scored_origins(backtest: Backtest, combined: Floats) -> Floats:
+    """Return what would have been published, NaN at past origins whose weights were learned from too little."""
+    horizon = combined.shape[2]
+    if len(backtest.cuts) - 1 <= LEAST_SCORED:
+        return combined
+    seen = [(~np.isnan(backtest.known_at(origin)[origin + 1 :])).sum(axis=(0, 2)) for origin in range(len(combined))]
+    is_taught = np.array([True, *(counts.mean() >= LEAST_TAUGHT * horizon for counts in seen[1:])])
+    return combined if is_taught[1:].sum() == 0 else np.where(is_taught[:, None, None], combined, np.nan)
 
 
 def _plain(paths: Floats) -> Floats:
@@ -221,7 +235,7 @@ def _past_coverage(backtest: Backtest, combined: Floats, level: float) -> Floats
         known = backtest.known_at(origin)[older]
         if np.isnan(known).all():
             continue
-        learned = calibrate(combined[older], known, backtest.scale[older], backtest.scale[origin], backtest.cuts[older])
+        learned = calibrate(combined[older], known, backtest.scale[origin], backtest.cuts[older])
         lower, upper = learned.bounds(combined[origin], backtest.scale[origin], level)
         out[origin] = masked_mean(covered(backtest.actual[origin], lower, upper), axis=1)
     return out
@@ -248,7 +262,7 @@ def _score_frame(panel: Panel, backtest: Backtest, combined: Floats, coverage: F
     })  # fmt: skip
     parts = []
     actual = backtest.actual[1:]
-    scale = np.where(backtest.scale[1:] > 0, backtest.scale[1:], np.nan)
+    scale = np.where(backtest.scale[0] > 0, backtest.scale[0], np.nan)
     for method, path in _scored(backtest, combined).items():
         mae = masked_mean(np.abs(path[1:] - actual), axis=2)
         percent = masked_mean(np.where(np.isnan(path[1:] - actual), np.nan, smape(actual, path[1:])), axis=2)
@@ -290,7 +304,7 @@ def _selection_frame(
 ) -> pd.DataFrame:
     """Return one row per series: what was chosen and why."""
     actual = backtest.actual[1:]
-    scale = np.where(backtest.scale[1:] > 0, backtest.scale[1:], np.nan)
+    scale = np.where(backtest.scale[0] > 0, backtest.scale[0], np.nan)
     naive = backtest.forecasts["seasonal_naive" if panel.frequency.season <= 24 else "naive"][1:]
     naive = np.where(np.isnan(combined[1:]), np.nan, naive)  # both by the same origins
     lengths = panel.lengths

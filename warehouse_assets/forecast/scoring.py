@@ -9,8 +9,8 @@ from warehouse_assets.forecast.frequency import Floats
 def mase_scale(known: Floats, season: int) -> Floats:
     """Return each series' mean absolute seasonal-naive change, the denominator of MASE.
 
-    Hyndman and Koehler 2006. Where the series is shorter than the season or never changes at that lag,
-    the lag is 1; where it never changes at all, the scale is 0 (see `usable_scale`).
+    Hyndman and Koehler 2006. Where fewer pairs are known than a quarter of the season, or the series never changes at
+    that lag, the lag is 1; where it never changes at all, the scale is 0 (see `usable_scale`).
 
     Args:
         known: (series, steps), right-aligned, NaN before each start.
@@ -21,14 +21,14 @@ def mase_scale(known: Floats, season: int) -> Floats:
 
 
 def _mean_change(known: Floats, lag: int) -> Floats:
-    """Mean absolute difference at a lag; NaN where there is no pair."""
+    """Mean absolute difference at a lag; NaN where there are fewer pairs than a quarter of the lag."""
     if known.shape[1] <= lag:
         return np.full(len(known), np.nan)
     change = np.abs(known[:, lag:] - known[:, :-lag])
     there = ~np.isnan(change)
     number = there.sum(axis=1)
     total = np.where(there, change, 0.0).sum(axis=1)
-    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+    return np.where(4 * number >= lag, total / np.maximum(number, 1), np.nan)
 
 
 def usable_scale(scale: Floats, level: Floats) -> Floats:
