@@ -38,6 +38,8 @@ _LOCK_WAIT_SECONDS = 180.0
 _START_SECONDS = 300  # recovery after a crash replays at most max_wal_size
 _STOP_SECONDS = 300.0
 _REMOVED = "postgres-removed-"
+#: By home, the server whose databases this process has seen; every connection asks, 40 times in a quiet run.
+_SEEN: dict[Path, tuple[int, float]] = {}
 
 
 class EmbeddedServer:
@@ -102,7 +104,11 @@ class EmbeddedServer:
                     link.symlink_to(place.data)
                 self._check_version(place.data)
                 self._launch(place)
-            self.ensure_databases()
+            server = self._identity()
+            if server is None or _SEEN.get(self.home) != server:
+                self.ensure_databases()
+            if server is not None:
+                _SEEN[self.home] = server
 
     def stop(self) -> bool:
         """Stop the server: running statements are cancelled, everything committed is kept. Waits for the end.
@@ -231,6 +237,13 @@ class EmbeddedServer:
         command = _command(process)
         is_ours = str(places.data_link(self.home).resolve()) in command and Path(command[0]).name == "postgres"
         return process if is_ours else None
+
+    def _identity(self) -> tuple[int, float] | None:
+        """Return the process id and the start of the server; None if it has ended."""
+        with suppress(psutil.NoSuchProcess):
+            if process := self._postmaster():
+                return process.pid, process.create_time()
+        return None
 
     def _status(self) -> str:
         """Return the line that PostgreSQL keeps in its pid file: starting, ready, stopping …; "" if it is down."""
