@@ -234,7 +234,7 @@ def test_dbt_failing_half_way_is_told_and_the_next_run_heals(filled_home: Path) 
 
     before = ask(filled_home, "select count(*), sum(actual_miles) from marts.route_run")
     execute("alter table marts.route_run add constraint planted check (false) not valid")
-    outcome = run_command(filled_home, "run")
+    outcome = run_command(filled_home, "run", "--job", "operational")
     assert outcome.returncode == 1
     assert "route_run" in outcome.stdout
     assert "planted" in outcome.stdout
@@ -242,7 +242,7 @@ def test_dbt_failing_half_way_is_told_and_the_next_run_heals(filled_home: Path) 
     assert ask(filled_home, "select count(*), sum(actual_miles) from marts.route_run") == before
 
     execute("alter table marts.route_run drop constraint planted")
-    healed = run_command(filled_home, "run")
+    healed = run_command(filled_home, "run", "--job", "operational")
     assert healed.returncode == 0, healed.stdout + healed.stderr
     ((missing,),) = ask(
         filled_home,
@@ -294,7 +294,7 @@ def test_a_server_stopped_under_a_run_is_one_sentence_and_the_next_run_heals(fil
     assert run_command(filled_home, "simulate", "--hours", "8").returncode == 0
     ((known,),) = ask(filled_home, "select max(id) from runs", "dagster")
     begun = f"select id from runs where status = 'STARTED' and id > {known}"  # noqa: S608  a number
-    run = start_run(filled_home)
+    run = start_run(filled_home, "--job", "operational")
     while not ask(filled_home, begun, "dagster"):
         assert run.poll() is None, run.communicate()[0]
         time.sleep(0.1)
@@ -304,7 +304,7 @@ def test_a_server_stopped_under_a_run_is_one_sentence_and_the_next_run_heals(fil
     assert run.returncode == 1
     assert "Traceback" not in output
     assert re.search(r"PostgreSQL stopped|server closed the connection|terminating connection", output), output
-    healed = run_command(filled_home, "run")
+    healed = run_command(filled_home, "run", "--job", "operational")
     assert healed.returncode == 0, healed.stdout + healed.stderr
     ended = ask(
         filled_home,

@@ -20,6 +20,7 @@ from warehouse_command import free_port
 
 from warehouse_assets.database.databases import resolve
 from warehouse_assets.settings import Settings
+from warehouse_assets.source.simulator import simulate_company
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = """
@@ -82,7 +83,7 @@ class Deployment:
             while (checked := self.run(self.services[name]["healthcheck"]["test"])).returncode != 0:
                 said = (self.home / f"{name}.log").read_text()[-2000:]
                 assert time.monotonic() < deadline, f"{name} is not well: {checked.stderr[-500:]} {said}"
-                time.sleep(0.5)
+                time.sleep(2)  # looking takes a core for seconds
 
     def _end(self) -> None:
         """End the services as compose does: the code server waits up to a minute for open calls."""
@@ -109,18 +110,23 @@ class Deployment:
 
 @pytest.fixture
 def deployment(filled_home: Path, new_home: Callable[[str], Path]) -> Iterator[Deployment]:
-    """The services' environment, over a company that another database holds; nothing is started yet."""
+    """The services' environment, over databases of the user's own, a small company in one; nothing is started yet."""
     databases = resolve(Settings(home=filled_home))
-    made = {"WAREHOUSE_DATABASE_URL": "service_warehouse", "DAGSTER_POSTGRES_URL": "service_dagster"}
+    made = {
+        "WAREHOUSE_SOURCE_URL": "service_source",
+        "WAREHOUSE_DATABASE_URL": "service_warehouse",
+        "DAGSTER_POSTGRES_URL": "service_dagster",
+    }
     with psycopg.connect(databases.operational, autocommit=True) as connection:
         for name in made.values():
             connection.execute(f"create database {name}")  # type: ignore[arg-type]  # constants above
     urls = {variable: f"{databases.warehouse.rpartition('/')[0]}/{name}" for variable, name in made.items()}
+    simulate_company(urls["WAREHOUSE_SOURCE_URL"], None, "small", overrides={"customers": 60, "days": 60})
     # A process started with SIGINT ignored, as in a background job of a shell, ignores SIGTERM in Dagster: not ours.
     heard = signal.signal(signal.SIGINT, signal.default_int_handler)
     with ExitStack() as stack:
         stack.callback(signal.signal, signal.SIGINT, heard)
-        yield Deployment(new_home("services"), urls | {"WAREHOUSE_SOURCE_URL": databases.operational}, stack)
+        yield Deployment(new_home("services"), urls, stack)
     with psycopg.connect(databases.operational, autocommit=True) as connection:
         for name in made.values():
             connection.execute(f"drop database {name} with (force)")  # type: ignore[arg-type]  # constants above

@@ -1,7 +1,6 @@
 """The dbt project as a whole: its own tests pass, its sources are named in full, its geometry and sums are right."""
 
 import itertools
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,7 @@ EARTH_MILES = 3958.8
 
 @pytest.fixture(scope="module")
 def manifest(company: DbtCompany) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((company.folder / "manifest.json").read_text())
-    return content
+    return company.manifest()
 
 
 def test_unit_tests_of_the_models_pass(company: DbtCompany) -> None:
