@@ -234,7 +234,7 @@ class RecordBatches:
         for name in (FILE, LINE):
             row.pop(name, None)
         text = storable(json.dumps(row, ensure_ascii=False))
-        self._add(Reject("wrong_type", "; ".join(reasons), text, file, line, ", ".join(names)))
+        self._add(Reject("wrong_type", "; ".join(reasons), text, file, line))
 
     def _add(self, reject: Reject) -> None:
         if len(self.rejects) >= MAX_REJECTS:
