@@ -1,6 +1,6 @@
 """The churn model beside the best anyone could do on a simulated company: the true probabilities it was made with.
 
-    WAREHOUSE_HOME=… python benchmarks/churn_optimum.py [--windows N]
+    WAREHOUSE_HOME=… .venv/bin/python -m benchmarks.churn_optimum [--windows N]
 
 Reads `features.customer_month` and the planted truths of the home (run `warehouse run` before). For N test windows of
 three months, each judged by a model trained on what was known 90 days before, prints AUC, PR-AUC, lift, Brier and ECE
@@ -12,12 +12,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from warehouse_assets.churn import ensemble, training
 from warehouse_assets.churn.factors import factor_scores

@@ -1,6 +1,6 @@
 """Churn probabilities side by side: our fit_predict, a logistic regression and a plain LightGBM, on several tables.
 
-    python benchmarks/churn_tables.py [--quick] [--repeats N] [--only NAME] [FILE.csv:TARGET …]
+    .venv/bin/python -m benchmarks.churn_tables [--quick] [--repeats N] [--only NAME] [FILE.csv:TARGET …]
 
 Tables: two real ones from shared/data when present (machine failures, CDNOW buyers who stop buying), scikit-learn's
 breast cancer, synthetic ones, and any CSV given as FILE:TARGET. Prints AUC, PR-AUC, Brier, ECE (10 groups of equal
@@ -17,8 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from warehouse_assets.churn.metrics import metrics
 from warehouse_assets.churn.model import fit_predict, read_label

@@ -18,11 +18,10 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from benchmarks.psql import psql_environment
+from benchmarks.psql import PSQL, psql_environment
 from warehouse_assets.database.databases import Databases, resolve
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.database.migrate import migrate
-from warehouse_assets.database.place import wheel_binaries
 from warehouse_assets.extract.load import extract_system
 from warehouse_assets.extract.record import TableLoad
 from warehouse_assets.settings import Settings
@@ -93,15 +92,14 @@ def psql_load(databases: Databases) -> float:
         columns = ", ".join(f"{name} {data_type}" for name, data_type in COLUMNS)
         connection.execute(f"create table public.stops_by_psql ({columns}, primary key (stop_id))")
         connection.execute("checkpoint")
-    psql = str(wheel_binaries(18) / "psql")
     started = time.perf_counter()
     sender = subprocess.Popen(
-        [psql, "-qc", "copy stops to stdout (format binary)"],
+        [PSQL, "-qc", "copy stops to stdout (format binary)"],
         env=psql_environment(databases.operational),
         stdout=subprocess.PIPE,
     )
     subprocess.run(
-        [psql, "-qc", "copy public.stops_by_psql from stdin (format binary)"],
+        [PSQL, "-qc", "copy public.stops_by_psql from stdin (format binary)"],
         env=psql_environment(databases.warehouse),
         stdin=sender.stdout,
         check=True,

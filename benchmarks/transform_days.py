@@ -25,7 +25,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from benchmarks.psql import psql_environment
+from benchmarks.psql import PSQL, psql_environment
 from warehouse_assets.database.databases import Databases, resolve
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.database.migrate import migrate
@@ -110,9 +110,6 @@ def psql_seconds(settings: Settings, databases: Databases) -> float:
     """Seconds for the compiled SQL of a full build and its tests in psql, in dbt's order and with dbt's threads."""
     dbt(settings, databases, "compile", "--full-refresh")
     manifest = json.loads((settings.home / "dbt" / "manifest.json").read_text())
-    psql = shutil.which("psql")
-    if psql is None:
-        raise SystemExit("psql is not on the PATH; install PostgreSQL's client to compare with it.")
     nodes: dict[str, Any] = {
         name: node
         for name, node in manifest["nodes"].items()
@@ -141,7 +138,7 @@ def psql_seconds(settings: Settings, databases: Databases) -> float:
         else:
             statement = f"select count(*) from ({compiled}) as failures;"  # noqa: S608  dbt's own SQL
         subprocess.run(
-            [psql, "-q", "-v", "ON_ERROR_STOP=1", "-o", os.devnull],
+            [PSQL, "-q", "-v", "ON_ERROR_STOP=1", "-o", os.devnull],
             env=environment, input=statement, text=True, check=True,
         )  # fmt: skip
 

@@ -1,7 +1,8 @@
 """The analytics warehouse of a waste-haulage company, as software-defined assets.
 
-Data flows one way: ``source`` (contract, profiles, simulator) → ``extract`` → ``transform`` (the dbt
-project) → ``features`` → a folder per model (``churn``, ``forecast``) → ``operate`` (jobs, schedules,
-sensors) and the command line. ``database`` and ``settings`` serve all of them. ``definitions`` composes;
-it holds no logic.
+Data flows one way: ``source`` (contract, profiles, simulator) → ``extract`` → ``transform`` (the dbt project,
+features included) → a folder per model (``churn``, ``forecast``), whose predictions dbt reads again. ``operate``
+(jobs, schedules, sensors) and the command line run it. ``lifecycle`` and ``quality`` serve the models, ``database``
+and ``settings`` all of them.
+``definitions`` composes; it holds no logic.
 """

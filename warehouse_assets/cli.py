@@ -115,9 +115,7 @@ def run(
         typer.Option(help="Source profile: a shipped name, or a folder (./NAME where a shipped one has its name)."),
     ] = None,
     settings: SetOption = None,
-    job: Annotated[
-        str, typer.Option(help="Job to run: everything, route, operational, customer, financial.")
-    ] = "everything",
+    job: Annotated[str, typer.Option(help=f"Job to run: {', '.join(JOB_NAMES)}.")] = "everything",
     full_refresh: Annotated[bool, typer.Option(help="Read every source row again and rebuild every model.")] = False,
     rebuild_from: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First business date to rebuild.")
@@ -206,9 +204,9 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0
     from warehouse_assets.operate.ui import serve_ui
 
     settings = Settings.from_env()
-    status = serve_ui(settings, port)
+    exit_status = serve_ui(settings, port)
     console.print(stop_server(settings, unless_used=True), highlight=False)
-    raise typer.Exit(status)
+    raise typer.Exit(exit_status)
 
 
 @app.command()

@@ -2,15 +2,14 @@
 
 import subprocess
 
-from benchmarks.psql import psql_environment
+from benchmarks.psql import PSQL, psql_environment
 from warehouse_assets.database.embedded import EmbeddedServer
-from warehouse_assets.database.place import wheel_binaries
 
 
 # Regression: the URL stood among psql's arguments, password included, where every user of the machine could read it.
 def test_psql_finds_a_database_without_arguments(server: EmbeddedServer) -> None:
     said = subprocess.run(
-        [str(wheel_binaries(18) / "psql"), "-qtAc", "select current_user || '@' || current_database()"],
+        [PSQL, "-qtAc", "select current_user || '@' || current_database()"],
         env=psql_environment(server.url("warehouse")),
         capture_output=True,
         text=True,

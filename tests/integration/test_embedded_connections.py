@@ -12,7 +12,7 @@ import pytest
 
 from warehouse_assets.database import connections
 from warehouse_assets.database.connections import connect
-from warehouse_assets.database.databases import Databases, resolve
+from warehouse_assets.database.databases import Databases, embedded_server, resolve
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.errors import UserError
 from warehouse_assets.settings import Settings
@@ -25,7 +25,7 @@ def password_of(server: EmbeddedServer) -> str:
 def test_embedded_server_provides_what_the_user_does_not(server: EmbeddedServer, databases: Databases) -> None:
     assert databases == Databases(*(server.url(name) for name in ("operational", "warehouse", "dagster", "planted")))
     settings = Settings(home=server.home, source_url="postgresql://me@elsewhere/mine")
-    mixed = resolve(settings, start=False)
+    mixed = resolve(settings)
     assert (mixed.operational, mixed.warehouse) == ("postgresql://me@elsewhere/mine", server.url("warehouse"))
     assert mixed.planted is None
 
@@ -40,7 +40,7 @@ def test_no_server_is_made_where_the_user_brings_all_three(tmp_path: Path) -> No
 
 def test_a_server_not_made_yet_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no embedded server under .* yet; run `warehouse start`"):
-        resolve(Settings(home=tmp_path), start=False)
+        embedded_server(Settings(home=tmp_path)).url("warehouse")
 
 
 @pytest.mark.parametrize("port", ["80", "http", "65536", "-1"])

@@ -159,7 +159,7 @@ def test_rows_of_the_added_table_are_written_and_dropped_as_the_docs_say(
             schema.create_tables(company)
             company.execute("insert into vehicles (vehicle_id, updated_at) values ('V-1', now()), ('V-2', now())")
             schema.add_keys(company, {})
-        exec(blocks("add-a-table.md", "python")[0], {})  # noqa: S102  # the page's own snippet
+        exec(blocks("add-a-table.md", "python")[0], {})  # noqa: S102  the page's own snippet
         with pytest.raises(psycopg.errors.ForeignKeyViolation):
             company.execute("update fuel_purchases set vehicle_id = 'nobody'")
         warehouse = Databases(databases.operational, warehouse_url, warehouse_url, None)

@@ -88,7 +88,7 @@ def test_a_key_must_be_there_even_where_the_contract_does_not_say_so() -> None:
     ("reject", "row"),
     [
         (
-            Reject("wrong_type", "no number", '{"stop_id": "A", "weight_lb": "ten"}', "f.csv", 3, "weight_lb"),
+            Reject("wrong_type", "no number", '{"stop_id": "A", "weight_lb": "ten"}', "f.csv", 3),
             {"stop_id": "A", "weight_lb": "ten", "_reason": "no number", "_file": "f.csv", "_line": 3},
         ),
         (

@@ -80,7 +80,7 @@ def test_a_long_json_array_is_read_across_blocks_with_its_lines(profile_of: Call
     )
     rows, rejects = read(profile)
     assert len(rows) == 29_999
-    assert [(reject.line, reject.column) for reject in rejects] == [(30_001, "weight_lb")]
+    assert [(reject.line, reject.reason.split()[0]) for reject in rejects] == [(30_001, "weight_lb")]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_parquet_keeps_its_types(profile_of: Callable[..., FilesProfile], tmp_pa
     rows, rejects = read(profile)
     assert [(row["load_id"], row["weight_lb"]) for row in rows] == [("1", Decimal("1.50")), ("2", None)]
     assert rows[0]["tipped_at"] == datetime(2024, 3, 5, 16, tzinfo=UTC)
-    assert [(reject.line, reject.column) for reject in rejects] == [(3, "weight_lb")]
+    assert [(reject.line, reject.reason.split()[0]) for reject in rejects] == [(3, "weight_lb")]
 
 
 def test_a_broken_parquet_file_is_named(profile_of: Callable[..., FilesProfile]) -> None:

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from warehouse_assets.errors import UserError
@@ -120,6 +121,17 @@ def profile_at(tmp_path: Path) -> Callable[..., FilesProfile]:
 def ids(profile: FilesProfile) -> list[str]:
     with profile.read(load_contract().table("loads")) as batches:
         return [value for batch in batches for value in batch.column("load_id").to_pylist()]
+
+
+def test_a_download_leaves_no_file_open(server: str, profile_at: Callable[..., FilesProfile]) -> None:
+    # Regression: the descriptor of the temporary file stayed open, one for each table and run of the daemon.
+    def open_downloads() -> list[str]:
+        return [file.path for file in psutil.Process().open_files() if "/download-" in file.path]
+
+    profile = profile_at(f"{server}/loads.csv")
+    assert ids(profile)
+    assert open_downloads() == []
+    profile.close()
 
 
 @pytest.mark.parametrize(

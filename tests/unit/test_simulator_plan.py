@@ -31,6 +31,7 @@ AS_OF = datetime(2026, 3, 17, 15, tzinfo=UTC)
         ({"start": "2026-03-17"}, "choose a day from 2 to 3660 days before"),
         ({"start": "soon"}, "start is 'soon'; write a date"),
         ({"time_zone": "Mars/Olympus"}, "time_zone is 'Mars/Olympus'"),
+        ({"time_zone": "America"}, "time_zone is 'America'"),  # Regression: a folder of zones ended in a traceback
     ],
 )
 def test_a_setting_that_cannot_be_used_is_refused(overrides: dict[str, str], sentence: str) -> None:

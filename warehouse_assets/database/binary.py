@@ -30,13 +30,16 @@ _NUMERIC_NEGATIVE, _NUMERIC_NAN = 0x4000, 0xC000
 
 @dataclass(frozen=True)
 class _Field:
-    """One column's part of every row: ``values`` as (numpy type, array or constant) pairs, or ``text`` bytes."""
+    """One column's part of every row.
+
+    Either ``values`` as (numpy type, array or constant) pairs, left out where ``is_null``, or ``text`` of ``lengths``,
+    -1 for null.
+    """
 
     values: list[tuple[str, Any]]
     is_null: np.ndarray | None = None
     text: "pa.Array | None" = None
     lengths: np.ndarray | None = None
-    marker: bytes = b""  # first byte of a jsonb value
 
 
 def encode(
@@ -185,6 +188,7 @@ def _has_zone(column: "pa.Array") -> bool:
 
 
 def _text(column: "pa.Array", where: str, marker: bytes = b"") -> _Field:
+    """Text as it is, each value behind ``marker``."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -211,7 +215,7 @@ def _holds_nul(column: "pa.Array") -> bool:
 
 
 def _jsonb(column: "pa.Array", where: str) -> _Field:
-    return _text(column, where, marker=b"\x01")
+    return _text(column, where, marker=b"\x01")  # the version of jsonb's wire format
 
 
 def _numeric(column: "pa.Array", where: str, scale: int | None = None) -> _Field:
@@ -291,10 +295,9 @@ def _any_numeric(column: "pa.Array", where: str) -> _Field:
     import pyarrow as pa
 
     encoded = [None if value is None else _numeric_bytes(value, where) for value in column.to_pylist()]
-    is_null = _nulls(column)
     text = pa.array([value or b"" for value in encoded], pa.binary())
     lengths = np.array([-1 if value is None else len(value) for value in encoded], np.int32)
-    return _Field([], is_null=is_null, text=text, lengths=lengths)
+    return _Field([], text=text, lengths=lengths)
 
 
 def _numeric_bytes(text: str, where: str) -> bytes:

@@ -16,6 +16,7 @@ from psycopg.pq import ExecStatus
 from psycopg.waiting import WAIT_R
 
 from warehouse_assets.database.errors import explain_error
+from warehouse_assets.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -209,8 +210,6 @@ def copy_columns(
 
 def _as_arrow(values: Any, name: str) -> "pa.Array | pa.ChunkedArray":
     import pyarrow as pa
-
-    from warehouse_assets.errors import UserError
 
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return values

@@ -34,21 +34,16 @@ def needs_embedded(settings: Settings) -> bool:
     return None in (settings.warehouse_url, settings.source_url, settings.dagster_url)
 
 
-def resolve(settings: Settings, start: bool = True) -> Databases:
-    """Return the URL of each database: the user's own where set, else the embedded server's.
-
-    Args:
-        settings: where the user's URLs and the home stand.
-        start: start the embedded server if it is needed and not running.
+def resolve(settings: Settings) -> Databases:
+    """Return the URL of each database: the user's own where set, else the embedded server's, started if it is down.
 
     Raises:
-        UserError: the embedded server cannot be started, or (``start=False``) has not been made yet.
+        UserError: the embedded server cannot be started.
     """
     if settings.source_url and settings.warehouse_url and settings.dagster_url:
         return Databases(settings.source_url, settings.warehouse_url, settings.dagster_url, None, is_warehouse_own=True)
     server = embedded_server(settings)
-    if start:
-        server.start()
+    server.start()
     return Databases(
         operational=settings.source_url or server.url("operational"),
         warehouse=settings.warehouse_url or server.url("warehouse"),

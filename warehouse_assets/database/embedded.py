@@ -28,6 +28,7 @@ from psycopg.errors import DuplicateDatabase, UniqueViolation
 
 from warehouse_assets.database import place as places
 from warehouse_assets.database import tuning
+from warehouse_assets.database.connections import connect
 from warehouse_assets.database.errors import explain_error
 from warehouse_assets.database.place import Place, explain
 from warehouse_assets.errors import UserError
@@ -106,7 +107,7 @@ class EmbeddedServer:
                 self._launch(place)
             server = self._identity()
             if server is None or _SEEN.get(self.home) != server:
-                self.ensure_databases()
+                self._ensure_databases()
             if server is not None:
                 _SEEN[self.home] = server
 
@@ -146,14 +147,14 @@ class EmbeddedServer:
                 raise explain(error, self._base) from error
         self._remove_unfinished()
 
-    def ensure_databases(self) -> None:
+    # -- inside ----------------------------------------------------------------------------------------
+
+    def _ensure_databases(self) -> None:
         """Create those of the product's databases that are missing.
 
         Raises:
             UserError: the server does not answer, or its disk is full.
         """
-        from warehouse_assets.database.connections import connect  # which imports this module
-
         with (
             explain_error(f"creating the databases of {self.home}"),
             connect(self.url("postgres"), application_name="warehouse start", autocommit=True) as connection,
@@ -167,8 +168,6 @@ class EmbeddedServer:
                         if name == "dagster":
                             # A crash may cost the last half second of a run's thousand events: none waits for the disk.
                             connection.execute("alter database dagster set synchronous_commit = off")
-
-    # -- inside ----------------------------------------------------------------------------------------
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -367,7 +366,7 @@ class EmbeddedServer:
     def _port(self) -> int:
         """Return the pinned port, else the remembered one if it is free, else a free one."""
         if self.pinned_port is not None:
-            if not _is_free(self.pinned_port):
+            if not is_free(self.pinned_port):
                 raise UserError(
                     f"Port {self.pinned_port} of WAREHOUSE_PORT is in use by another program; "
                     "stop that program, or set WAREHOUSE_PORT to a free port or to nothing."
@@ -377,12 +376,12 @@ class EmbeddedServer:
             remembered = int((self._base / "port").read_text())
         except (FileNotFoundError, ValueError):
             remembered = 0
-        if remembered and _is_free(remembered):
+        if remembered and is_free(remembered):
             return remembered
         chooser = random.SystemRandom()
         for _ in range(200):
             # below the range that the kernel gives to outgoing connections (from 32768)
-            if _is_free(port := chooser.randrange(15000, 32000)):
+            if is_free(port := chooser.randrange(15000, 32000)):
                 return port
         raise UserError("No free TCP port was found on 127.0.0.1; name one with WAREHOUSE_PORT.")
 
@@ -451,7 +450,8 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Tell whether a TCP port of 127.0.0.1 can be listened on."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

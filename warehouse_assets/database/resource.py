@@ -1,5 +1,6 @@
 """The warehouse as a Dagster resource. Opening connections belongs to ``connections``; no queries belong here."""
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,8 +31,6 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]  # the 
         Raises:
             UserError: an environment variable holds a value that cannot be used.
         """
-        import dataclasses
-
         settings = Settings.from_env()
         return settings if self.home is None else dataclasses.replace(settings, home=Path(self.home).resolve())
 

@@ -12,11 +12,12 @@ MIB = 1024 * 1024
 GIB = 1024 * MIB
 
 #: The sum behind max_connections, on one machine with the in-process executor:
-#:   4 runs at once (3 scheduled, 1 by hand) x (2 extract threads x 2 ends + 2 dbt threads + 2 of our own) = 32
-#:   the same 4 runs' event log and run storage, 5 each                                                    = 20
-#:   webserver (pool of 10 + 5 overflow) and daemon (10 threads)                                           = 25
-#:   `warehouse` commands, psql, tests                                                                     = 15
-#:   reserved for superusers (PostgreSQL's own 3) and headroom                                             =  8
+#:   3 runs at once (2 of the daemon, 1 by command) x (3 extract threads x 2 ends + snapshot + 2 locks) = 27
+#:     (while dbt builds: up to 4 threads, its own connection and 2 of ours, fewer)
+#:   the same 3 runs' event log and run storage, up to 8 each                                           = 24
+#:   webserver (pool of 10 + 5 overflow) and daemon (10 threads)                                        = 25
+#:   `warehouse` commands, psql, tests                                                                  = 15
+#:   reserved for superusers (PostgreSQL's own 3) and headroom                                          =  9
 MAX_CONNECTIONS = 100
 
 

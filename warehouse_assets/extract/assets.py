@@ -7,7 +7,6 @@ from typing import Any
 from dagster import (
     AssetCheckResult,
     AssetExecutionContext,
-    AssetKey,
     AssetsDefinition,
     AssetSpec,
     MaterializeResult,
@@ -21,7 +20,7 @@ from dagster import (
 
 from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.errors import UserError
-from warehouse_assets.extract.checks import check_specs, evaluate
+from warehouse_assets.extract.checks import asset_key, check_specs, evaluate
 from warehouse_assets.extract.job import OnTable, Options
 from warehouse_assets.extract.load import ExtractionError, extract_system
 from warehouse_assets.extract.record import TableLoad
@@ -36,13 +35,6 @@ OWNER = "team:data-engineering"
 RETRIES = 2
 PAUSE_SECONDS = 10.0
 PROGRESS_SECONDS = 10.0
-
-__all__ = ["GROUP", "asset_key", "build_extract_assets"]
-
-
-def asset_key(table: str) -> AssetKey:
-    """The asset key of a raw table."""
-    return AssetKey(["raw", table])
 
 
 def _column(table: Table, name: str) -> TableColumn:

@@ -40,6 +40,11 @@ SEARCHED_DAYS = 180
 _SHOWN = 5
 
 
+def asset_key(table: str) -> AssetKey:
+    """The asset key of a raw table."""
+    return AssetKey(["raw", table])
+
+
 def check_specs(tables: Sequence[Table]) -> list[AssetCheckSpec]:
     """The checks of the tables: ``matches_source`` (an error; stops models) and ``fresh_and_full`` (a warning)."""
     specs = []
@@ -48,7 +53,7 @@ def check_specs(tables: Sequence[Table]) -> list[AssetCheckSpec]:
         specs.append(
             AssetCheckSpec(
                 MATCHES_SOURCE,
-                asset=AssetKey(["raw", table.name]),
+                asset=asset_key(table.name),
                 blocking=feeds_models,
                 description=(
                     "Contracted columns, types and key are there, and every source row read is in raw or in quarantine"
@@ -59,7 +64,7 @@ def check_specs(tables: Sequence[Table]) -> list[AssetCheckSpec]:
         specs.append(
             AssetCheckSpec(
                 FRESH_AND_FULL,
-                asset=AssetKey(["raw", table.name]),
+                asset=asset_key(table.name),
                 description=(
                     f"A table that grows daily is at most {FRESH_WITHIN.days} days behind the others, none has lost "
                     f"half of its rows in a week, and at most {QUARANTINE_SHARE:.0%} of them are in quarantine."
@@ -88,7 +93,7 @@ def evaluate(
     newest = _newest_day(connection)
     most = _most_rows(connection, list(loads))
     for name, load in loads.items():
-        key = AssetKey(["raw", name])
+        key = asset_key(name)
         table = contract.table(name)
         if AssetCheckKey(key, MATCHES_SOURCE) in selected:
             problems, shown = _unlike_source(connection, table, load, time_zone)

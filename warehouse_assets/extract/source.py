@@ -8,7 +8,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -250,13 +249,11 @@ def _reader(url: str) -> Iterator[psycopg.Connection]:
         connection.close()
 
 
-@dataclass
 class FilesSession:
     """A reader of files; each reading takes them whole."""
 
-    profile: FilesProfile
-
-    def __post_init__(self) -> None:
+    def __init__(self, profile: FilesProfile):
+        self._profile = profile
         self._rejects: dict[str, list[Reject]] = {}
 
     def check(self, table: Table) -> bool:
@@ -265,7 +262,7 @@ class FilesSession:
 
     def has_rows(self, table: Table) -> bool:
         """Whether the profile's SELECT gives a row."""
-        return self.profile.has_rows(table.name)
+        return self._profile.has_rows(table.name)
 
     def copy_rows(
         self, table: Table, target: psycopg.Connection, into: sql.Composable, since: str | None, on_rows: OnRows | None
@@ -276,7 +273,7 @@ class FilesSession:
             UserError: a file cannot be read, or a required column is missing.
         """
         types = {column.name: column.data_type for column in table.columns}
-        with self.profile.read(table) as batches:
+        with self._profile.read(table) as batches:
             copied = copy_arrow(batches, target, into, types, on_rows)
             self._rejects[table.name] = list(batches.rejects)
         return copied

@@ -31,6 +31,7 @@ PARAMETERS: dict[str, Any] = {
     "max_bin": 63,
     "deterministic": True,
     "force_row_wise": True,
+    "num_threads": 1,
     "verbosity": -1,
 }
 ROUNDS = 80
@@ -193,12 +194,12 @@ def sample_rows(panel: Panel, known: int, horizon: int, seed: int, maximum: int)
 
 
 def train(
-    panel: Panel, past: History, known: int, horizon: int, seed: int, maximum: int = MAXIMUM_ROWS, threads: int = 1
+    panel: Panel, past: History, known: int, horizon: int, seed: int, maximum: int = MAXIMUM_ROWS
 ) -> BoostedModel | None:
     """Train on targets before column ``known``, ``maximum`` rows at most; None where fewer than 200 are to be had.
 
-    ``threads`` is LightGBM's own; origins are trained side by side with 1 each, because its threads wait
-    for each other by spinning: on two busy cores 100 rounds took 1.1 s with one thread and 31 s with two.
+    LightGBM has one thread, and origins are trained side by side: its threads wait for each other by spinning, on two
+    busy cores 100 rounds took 1.1 s with one of them and 31 s with two.
     """
     import lightgbm
 
@@ -208,7 +209,6 @@ def train(
     matrix, names, reference, scale = features(panel, past, row, origin, ahead)
     target = np.clip((past.values[row, origin + ahead] - reference) / scale, -LARGEST_CHANGE, LARGEST_CHANGE)
     parameters = PARAMETERS | {
-        "num_threads": threads,
         "seed": seed,
         "min_data_in_leaf": int(np.clip(len(row) // 200, 5, PARAMETERS["min_data_in_leaf"])),
     }
@@ -217,7 +217,7 @@ def train(
     return BoostedModel(booster.model_to_string(), names, parameters | {"rounds": ROUNDS}, len(row))
 
 
-def predict(model: BoostedModel, panel: Panel, past: History, known: int, horizon: int, threads: int = 1) -> Floats:
+def predict(model: BoostedModel, panel: Panel, past: History, known: int, horizon: int) -> Floats:
     """Forecast every series from column ``known - 1``, shape (series, horizon); NaN before a series' start.
 
     Raises:
@@ -233,6 +233,6 @@ def predict(model: BoostedModel, panel: Panel, past: History, known: int, horizo
     if names != model.features:
         raise ValueError(f"the model knows the features {model.features}, the panel gives {names}")
     booster = lightgbm.Booster(model_str=model.text)
-    change = np.asarray(booster.predict(matrix, num_threads=threads))
+    change = np.asarray(booster.predict(matrix, num_threads=1))
     out = np.asarray(reference + scale * change).reshape(count, horizon)
     return np.where(np.isnan(past.values[:, known - 1])[:, None], np.nan, out)

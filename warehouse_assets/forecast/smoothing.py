@@ -87,7 +87,7 @@ def _smooth_block(
     count, steps = values.shape
     start = steps - lengths
     first = int(start.min())
-    level, seasonal, seasonal_from = _initial(values, start, season, len(options.alpha), options)
+    level, seasonal = _initial(values, start, season, options)
     trend = np.zeros_like(level)
     loss, weight = np.zeros_like(level), np.zeros((count, 1))
     alpha, phi, gamma = options.alpha, options.phi, np.maximum(options.gamma, 0.0)
@@ -99,8 +99,8 @@ def _smooth_block(
     for step in range(first, steps + 1):
         if step in at:
             known = step - start
-            criterion = _criterion(loss, weight, known, options)
-            allowed = (options.gamma < 0)[None, :] | (known >= seasonal_from)[:, None]
+            criterion = _criterion(loss, weight, options)
+            allowed = (options.gamma < 0)[None, :] | (known >= 2 * season)[:, None]
             out[at[step]] = _read(criterion, allowed, options, level, trend, seasonal, step, season, horizon, known)
         if step == steps:
             break
@@ -123,9 +123,9 @@ def _smooth_block(
     return out
 
 
-def _initial(values: Floats, start: Ints, season: int, width: int, options: Grid) -> tuple[Floats, Floats, Ints]:
-    """Return first levels, seasonal states and the history length from which a season may be used."""
-    count = len(values)
+def _initial(values: Floats, start: Ints, season: int, options: Grid) -> tuple[Floats, Floats]:
+    """Return first levels and seasonal states, these from the first two seasons."""
+    count, width = len(values), len(options.alpha)
     level = np.empty((count, width))
     seasonal = np.zeros((count, width, season))
     for row in range(count):
@@ -137,10 +137,10 @@ def _initial(values: Floats, start: Ints, season: int, width: int, options: Grid
             level[row] = np.where(options.gamma >= 0, opening[0].mean(), own[0])
         else:
             level[row] = own[0] if len(own) else 0.0
-    return level, seasonal, np.full(count, 2 * season, dtype=np.int64)
+    return level, seasonal
 
 
-def _criterion(loss: Floats, weight: Floats, known: Ints, options: Grid) -> Floats:
+def _criterion(loss: Floats, weight: Floats, options: Grid) -> Floats:
     """Return AIC per effective observation: log of the discounted mean squared error plus the penalty."""
     mean = loss / np.maximum(weight, 1.0)
     floor = 1e-12 + 1e-9 * mean.max(axis=1, keepdims=True)

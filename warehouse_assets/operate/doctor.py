@@ -120,20 +120,20 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Examine Python, packages, home, profile, server, databases, migrations and the dbt project, one after another."""
     yield _examined("python", _python)
     yield _examined("packages", _lock)
-    home = _examined("home", lambda: _home(settings))
+    home = _examined("home", partial(_home, settings))
     yield home
     if not home.is_well:
         return  # nothing else can be examined without it
     if settings.profile is not None:
         yield _examined("profile", partial(_profile, settings.profile))
-    server = _examined("embedded server", lambda: _server(settings))
+    server = _examined("embedded server", partial(_server, settings))
     yield server
     if server.is_well:
         databases = resolve(settings)
         for name in ("operational", "warehouse", "dagster"):
-            yield _examined(f"database {name}", lambda name=name: _database(getattr(databases, name)))  # type: ignore[misc]
-        yield _examined("migrations", lambda: _migrations(databases.warehouse))
-    yield _examined("dbt project", lambda: _manifest(settings))
+            yield _examined(f"database {name}", partial(_database, getattr(databases, name)))
+        yield _examined("migrations", partial(_migrations, databases.warehouse))
+    yield _examined("dbt project", partial(_manifest, settings))
 
 
 def print_findings(console: Console, findings: Iterator[Finding]) -> bool:

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from warehouse_assets.operate.progress import OnProgress
 from warehouse_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
+    from dagster import DagsterEvent, DagsterInstance
 
 _POLL_SECONDS = 0.5
 
@@ -104,6 +104,24 @@ def prepare_instance(settings: Settings) -> None:
         pass
 
 
+def _outcome(run_id: str, is_success: bool, events: Sequence["DagsterEvent"]) -> RunOutcome:
+    """What the events of a run say of its checks and failures."""
+    outcome = RunOutcome(run_id, is_success)
+    for event in events:
+        if event.event_type_value == "ASSET_CHECK_EVALUATION":
+            check = event.asset_check_evaluation_data
+            name = f"{check.asset_key.to_user_string()}: {check.check_name}"
+            if check.passed:
+                outcome.checks_passed += 1
+            elif check.severity.value == "WARN":
+                outcome.checks_warned.append(name)
+            else:
+                outcome.checks_failed.append(f"{name}: {check.description}" if check.description else name)
+    failed = [event for event in events if event.is_step_failure]
+    outcome.failures = failure_sentences(failed or [event for event in events if event.is_run_failure])
+    return outcome
+
+
 def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on_progress: OnProgress) -> RunOutcome:
     """Run a job of the code location in this process and report what came of it.
 
@@ -115,7 +133,7 @@ def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on
     os.environ.update(process_environment(settings))
     sys.unraisablehook = lambda _: None  # a dbt left in the middle is closed, with a traceback after the sentence
     logging.raiseExceptions = False  # where the server is gone, a record that cannot be stored is no news of its own
-    from dagster import DagsterEventType, DagsterInstance
+    from dagster import DagsterInstance
 
     from warehouse_assets.definitions import defs
 
@@ -148,19 +166,7 @@ def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on
         finally:
             done.set()
             watcher.join()
-        outcome = RunOutcome(run_id, result.success)
-        for event in result.all_events:
-            if event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
-                check = event.asset_check_evaluation_data
-                name = f"{check.asset_key.to_user_string()}: {check.check_name}"
-                if check.passed:
-                    outcome.checks_passed += 1
-                elif check.severity.value == "WARN":
-                    outcome.checks_warned.append(name)
-                else:
-                    outcome.checks_failed.append(f"{name}: {check.description}" if check.description else name)
-        failed = [event for event in result.all_events if event.is_step_failure]
-        outcome.failures = failure_sentences(failed or [event for event in result.all_events if event.is_run_failure])
+        outcome = _outcome(run_id, result.success, result.all_events)
     if not outcome.is_success:
         with contextlib.suppress(UserError, psycopg.OperationalError):  # the server may be what failed
             note_failure(databases.warehouse, run_id, job_name, "; ".join(outcome.failures) or "no reason given")

@@ -15,7 +15,12 @@ from dagster import (
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from warehouse_assets.database.connections import connect
+from warehouse_assets.database.databases import resolve
+from warehouse_assets.operate.probe import moved_tables
 from warehouse_assets.settings import Settings
+from warehouse_assets.transform.plan import data_tests, models_of, plan_build, plan_tests
+from warehouse_assets.transform.state import read_state
 
 # Minutes apart, so that the daily runs do not start together with the hourly one.
 _CRON = {
@@ -44,11 +49,6 @@ def waiting_work(
 
     Another job extracted, code changed, or a test has not passed.
     """
-    from warehouse_assets.database.connections import connect
-    from warehouse_assets.database.databases import resolve
-    from warehouse_assets.transform.plan import data_tests, models_of, plan_build, plan_tests
-    from warehouse_assets.transform.state import read_state
-
     models, tests = models_of(manifest), data_tests(manifest)
     models_of_job = [key.path[-1] for key in assets if key.path[-1] in models]
     tests_of_job = [key.name for key in checks if key.name in tests]
@@ -70,8 +70,6 @@ def _schedule(
         description=job.description,
     )
     def tick(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
-        from warehouse_assets.operate.probe import moved_tables
-
         settings = Settings.from_env()
         moved = moved_tables(settings)
         if moved is None:

@@ -19,6 +19,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from warehouse_assets.database.databases import resolve
 from warehouse_assets.operate.failed_runs import close_dead_runs, failure_sentences, note_failure
+from warehouse_assets.operate.probe import moved_tables
 from warehouse_assets.settings import Settings
 
 # A source that moves all the time is taken by the schedules; the sensor steps in when none has run for this long.
@@ -43,8 +44,6 @@ def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[Sens
         description="Starts a run when the source has something new and no run has started for 20 minutes.",
     )
     def new_source_data(context: SensorEvaluationContext) -> RunRequest | SkipReason:
-        from warehouse_assets.operate.probe import moved_tables
-
         moved = moved_tables(Settings.from_env())
         if moved is None:
             return SkipReason("The warehouse was never filled; begin with `warehouse run`.")

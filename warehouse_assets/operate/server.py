@@ -13,6 +13,7 @@ from warehouse_assets.database.databases import embedded_server, needs_embedded,
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.database.migrate import migrate
 from warehouse_assets.errors import UserError
+from warehouse_assets.operate.home import process_environment
 from warehouse_assets.operate.profile_choice import remember_profile
 from warehouse_assets.settings import PROJECT_ROOT, Settings
 
@@ -117,8 +118,6 @@ def migrate_all(settings: Settings) -> str:
     Where the environment names the source, the profile is settled too, so that the schedules can begin.
     """
     from dagster import DagsterInstance
-
-    from warehouse_assets.operate.home import process_environment
 
     databases = resolve(settings)
     moved = migrate(databases.warehouse)

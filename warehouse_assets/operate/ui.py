@@ -3,13 +3,13 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
+from warehouse_assets.database.embedded import is_free
 from warehouse_assets.errors import UserError
 from warehouse_assets.operate.home import process_environment
 from warehouse_assets.operate.server import revive_server, serving
@@ -27,14 +27,10 @@ def check_port(port: int) -> None:
     Raises:
         UserError: another program listens on it.
     """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise UserError(
-                f"Port {port} on 127.0.0.1 is taken; stop the program that holds it or choose another with --port."
-            ) from error
+    if not is_free(port):
+        raise UserError(
+            f"Port {port} on 127.0.0.1 is taken; stop the program that holds it or choose another with --port."
+        )
 
 
 def serve_ui(settings: Settings, port: int) -> int:

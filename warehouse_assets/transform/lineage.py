@@ -16,7 +16,7 @@ class UntraceableSqlError(Exception):
     """The SQL of a model cannot be traced; the model is none the worse for it."""
 
 
-def relations_of(manifest: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+def _relations(manifest: Mapping[str, Any]) -> dict[tuple[str, str], str]:
     """Unique ids by (schema, table) for everything a model can read."""
     nodes = [node for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed", "snapshot")]
     relations = {(node["schema"], node["alias"]): node["unique_id"] for node in nodes}
@@ -62,7 +62,7 @@ def column_sources(manifest: Mapping[str, Any], unique_id: str, compiled_sql: st
     from sqlglot.errors import SqlglotError
     from sqlglot.lineage import Node, lineage
 
-    relations = relations_of(manifest)
+    relations = _relations(manifest)
     schema = _schema(manifest, manifest["parent_map"].get(unique_id, []))
     try:
         roots = lineage(None, compiled_sql, schema, dialect="postgres", trim_selects=False)

@@ -1,16 +1,13 @@
 -- Totals of operational_hourly that are not those of raw: every load, stop, ticket, cent and plausible gallon is in some hour.
 with stops as (
-
     -- read once: the largest table
     select
         count(*) filter (where status = 'completed') as lifts,
         count(*) filter (where status = 'missed') as missed_pickups
     from {{ ref('stg_operations__route_stops') }}
-
 ),
 
 expected as (
-
     select 'tons' as figure, coalesce(sum(weight_lb), 0) * 0.0005 as amount from {{ ref('stg_operations__loads') }}
     union all
     select 'loads', count(*) from {{ ref('stg_operations__loads') }}
@@ -28,11 +25,9 @@ expected as (
     select 'fuel_gallons', coalesce(sum(fuel_gallons), 0)
     from {{ ref('stg_operations__route_runs') }}
     where ('fuel_plausible' = any(rule_flags)) is not true
-
 ),
 
 totals as (
-
     select
         sum(tons) as tons,
         sum(loads) as loads,
@@ -43,11 +38,9 @@ totals as (
         sum(cost_usd) as cost_usd,
         sum(fuel_gallons) as fuel_gallons
     from {{ ref('operational_hourly') }}
-
 ),
 
 found as (
-
     select figure.name as figure, coalesce(figure.amount, 0) as amount
     from totals
     cross join lateral (
@@ -61,7 +54,6 @@ found as (
         ('cost_usd', totals.cost_usd),
         ('fuel_gallons', totals.fuel_gallons)
     ) as figure (name, amount)
-
 )
 
 select

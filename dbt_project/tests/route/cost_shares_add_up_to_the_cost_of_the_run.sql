@@ -1,7 +1,6 @@
 -- Runs that reached a stop and whose cost is not the sum of its stops' shares, to the cent; of the last 90 days, and of all
 -- after a full build.
 with shares as (
-
     select
         route_run_id,
         service_date,
@@ -9,7 +8,6 @@ with shares as (
     from {{ ref('route_stop') }}
     where cost_share_usd is not null and service_date >= {{ first_day_to_check('route_stop') }}
     group by route_run_id, service_date
-
 )
 
 select

@@ -1,22 +1,18 @@
 -- Stops, lifts and pounds of raw that route_stop lacks or has too many of.
 with raw_stops as (
-
     select
         count(*) as stops,
         count(*) filter (where status = 'completed') as lifts,
         coalesce(sum(weight_lb), 0) as pounds
     from {{ ref('stg_operations__route_stops') }}
-
 ),
 
 mart_stops as (
-
     select
         count(*) as stops,
         count(*) filter (where is_lift) as lifts,
         coalesce(sum(weight_tons), 0) * 2000 as pounds
     from {{ ref('route_stop') }}
-
 )
 
 select

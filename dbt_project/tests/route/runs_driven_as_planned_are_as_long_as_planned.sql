@@ -2,7 +2,6 @@
 -- rounding; of the last 90 days, and of all after a full build. Where a reached stop has no place in one of the orders, or
 -- shares it, the orders cannot be compared.
 with comparable as (
-
     select
         route_run_id,
         service_date
@@ -15,7 +14,6 @@ with comparable as (
         count(sequence_change) = count(*)
         and count(distinct planned_sequence) = count(*)
         and count(distinct actual_sequence) = count(*)
-
 )
 
 select

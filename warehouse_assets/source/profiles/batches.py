@@ -122,7 +122,7 @@ def casting_query(table: Table, select: str, described: Mapping[str, str]) -> st
     columns.append(f"case when {condition} then concat_ws(',', {names}) end as {_WRONG}")
     for name in (FILE, LINE):
         columns.append(f"profile.{name}" if name in described else f"null as {name}")
-    return f"select {', '.join(columns)} from (\n{select}\n) as profile"  # noqa: S608  # the profile's own SELECT
+    return f"select {', '.join(columns)} from (\n{select}\n) as profile"  # noqa: S608  the profile's own SELECT
 
 
 class RecordBatches:
@@ -234,7 +234,7 @@ class RecordBatches:
         for name in (FILE, LINE):
             row.pop(name, None)
         text = storable(json.dumps(row, ensure_ascii=False))
-        self._add(Reject("wrong_type", "; ".join(reasons), text, file, line, ", ".join(names)))
+        self._add(Reject("wrong_type", "; ".join(reasons), text, file, line))
 
     def _add(self, reject: Reject) -> None:
         if len(self.rejects) >= MAX_REJECTS:

@@ -137,8 +137,8 @@ def _sample_files(
             f"min({name}::varchar) filter (where {wrong})",
             f"count({typed(column.name, described[column.name], column.data_type)})",
         ]
-    sample = f"select * from (\n{select}\n) as source limit {SAMPLE_ROWS}"  # noqa: S608  # the profile's own SELECT
-    query = f"select {', '.join(parts)} from ({sample}) as profile"  # noqa: S608  # contract names, quoted
+    sample = f"select * from (\n{select}\n) as source limit {SAMPLE_ROWS}"  # noqa: S608  the profile's own SELECT
+    query = f"select {', '.join(parts)} from ({sample}) as profile"  # noqa: S608  contract names, quoted
     row: Sequence[Any] = connection.execute(query).fetchall()[0]
     counts = {"": (int(row[0]), 0, "")}
     for number, column in enumerate(given):

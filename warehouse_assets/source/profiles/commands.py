@@ -22,7 +22,7 @@ def check_command(name: str, values: Mapping[str, str], settings: Settings, cons
     from warehouse_assets.database.databases import resolve
     from warehouse_assets.source.profiles import open_profile
     from warehouse_assets.source.profiles.check import check_profile
-    from warehouse_assets.source.profiles.report import render
+    from warehouse_assets.source.profiles.report import render, say
 
     contract = load_contract()
     with closing(open_profile(name, values, settings.source_url, contract)) as profile:
@@ -35,7 +35,7 @@ def check_command(name: str, values: Mapping[str, str], settings: Settings, cons
                 report = check_profile(profile, contract, connection)
     render(report, console)
     if report.blocks and report.kind == "postgres" and settings.source_url is None:
-        _say(console, "This was the embedded operational database; set WAREHOUSE_SOURCE_URL to check your own.")
+        say(console, "This was the embedded operational database; set WAREHOUSE_SOURCE_URL to check your own.")
     return not report.blocks
 
 
@@ -45,15 +45,12 @@ def new_command(directory: Path, kind: str, console: "Console") -> None:
     Raises:
         UserError: see ``skeleton.new_profile``.
     """
+    from warehouse_assets.source.profiles.report import say
     from warehouse_assets.source.profiles.skeleton import new_profile
 
     written = new_profile(directory, kind, load_contract())
-    _say(
+    say(
         console,
         f"Written: {len(written)} files in {directory}. Next: fill in at least one <table>.sql, then "
         f"`warehouse profile check {directory}`.",
     )
-
-
-def _say(console: "Console", text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

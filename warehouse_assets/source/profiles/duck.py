@@ -98,7 +98,7 @@ def create_view(
 ) -> None:
     """A view of ``query``; columns in ``absent`` are added as null text."""
     nulls = "".join(f", null::varchar as {quoted(column)}" for column in absent if column not in present)
-    connection.execute(f"create view {quoted(name)} as select *{nulls} from ({query})")  # noqa: S608  # names quoted, query ours
+    connection.execute(f"create view {quoted(name)} as select *{nulls} from ({query})")  # noqa: S608  names quoted, query ours
 
 
 def first_line(error: Exception) -> str:

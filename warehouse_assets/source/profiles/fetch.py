@@ -185,7 +185,7 @@ def _answering(location: Location, method: str) -> Iterator[Any]:
     """
     server, shown = _server(location.text), _shown_url(location.text)
     try:
-        request = urllib.request.Request(  # noqa: S310  # callers let http and https through only
+        request = urllib.request.Request(  # noqa: S310  callers let http and https through only
             location.text,
             headers=_OWN_HEADERS | {name: value.strip() for name, value in location.headers.items()},
             method=method,
@@ -221,8 +221,8 @@ def _answering(location: Location, method: str) -> Iterator[Any]:
 
 def _download(location: Location, folder: Path) -> LocalFile:
     shown = _shown_url(location.text)
-    path = Path(tempfile.mkstemp(dir=folder, prefix="download-")[1])
-    with _answering(location, "GET") as answer, path.open("wb") as file:
+    handle, name = tempfile.mkstemp(dir=folder, prefix="download-")
+    with os.fdopen(handle, "wb") as file, _answering(location, "GET") as answer:
         shutil.copyfileobj(answer, file, _CHUNK)
         written = file.tell()
         expected = answer.headers.get("Content-Length")
@@ -231,7 +231,7 @@ def _download(location: Location, folder: Path) -> LocalFile:
     if expected is not None and expected.isdigit() and int(expected) != written:
         raise UserError(f"{shown} broke off after {written} of {expected} bytes; run again.")
     formats = [*map(format_of, names), _MEDIA_TYPES.get(media_type)]
-    return LocalFile(path, shown, next((known for known in formats if known), None))
+    return LocalFile(Path(name), shown, next((known for known in formats if known), None))
 
 
 def is_gzip(path: Path) -> bool:

@@ -13,7 +13,7 @@ from warehouse_assets.database.errors import message_of
 from warehouse_assets.errors import UserError
 from warehouse_assets.source.contract import Column, Rule, Table
 from warehouse_assets.source.profiles.manifest import whole_table
-from warehouse_assets.source.profiles.profile import PostgresProfile, Profile, missing_columns, require_columns
+from warehouse_assets.source.profiles.profile import PostgresProfile, Profile, require_columns
 
 #: What a server says of a statement it understood but will not run; everything else is about the connection.
 REFUSALS = (psycopg.ProgrammingError, psycopg.DataError, psycopg.InternalError, psycopg.NotSupportedError)
@@ -35,13 +35,10 @@ class MappedTable:
 
     ``query`` selects exactly the contract's columns, in order and cast to its types. ``has_cursor`` tells whether the
     SELECT gives the contract's cursor itself; otherwise the cursor column is filled and only whole reads find changes.
-    ``missing`` and ``extra`` name optional columns that are null and columns the contract does not have.
     """
 
     query: sql.Composed
     has_cursor: bool
-    missing: tuple[str, ...]
-    extra: tuple[str, ...]
 
 
 def stands_for_itself(profile: Profile, table: str) -> bool:
@@ -219,12 +216,4 @@ def map_table(profile: PostgresProfile, table: Table, described: Mapping[str, So
     query = sql.SQL("select {} from ({}) as profile").format(
         sql.SQL(", ").join(columns), profile.select_sql(table.name)
     )
-    absent = [
-        c.name for c in table.columns if c.name not in described and c.name not in missing_columns(table, described)
-    ]
-    return MappedTable(
-        query=query,
-        has_cursor=table.cursor is not None and table.cursor in described,
-        missing=tuple(name for name in absent if name != table.cursor),
-        extra=tuple(name for name in described if name not in table.column_names),
-    )
+    return MappedTable(query, has_cursor=table.cursor is not None and table.cursor in described)

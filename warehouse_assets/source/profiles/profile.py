@@ -185,7 +185,7 @@ class FilesProfile(Profile):
         connection, select, _ = self.session(table)
         with closing(connection):
             try:
-                found = connection.execute(f"select 1 from (\n{select}\n) as profile limit 1").fetchall()  # noqa: S608  # the profile's own SELECT
+                found = connection.execute(f"select 1 from (\n{select}\n) as profile limit 1").fetchall()  # noqa: S608  the profile's own SELECT
             except duckdb.Error as error:
                 raise duck.select_error(self.where(table), error) from error
         return bool(found) or bool(self.unreadable_rows(table))
@@ -208,7 +208,7 @@ class FilesProfile(Profile):
 
 
 def _described(connection: Any, select: str) -> dict[str, str]:
-    relation = connection.sql(f"select * from (\n{select}\n) as profile")  # noqa: S608  # the profile's own SELECT
+    relation = connection.sql(f"select * from (\n{select}\n) as profile")  # noqa: S608  the profile's own SELECT
     return {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
 
 

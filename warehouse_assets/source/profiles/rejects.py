@@ -11,8 +11,8 @@ class Reject:
     """One refused row.
 
     ``unreadable_row``: the file's text is no row (too few values, broken UTF-8, a NUL byte …); ``raw`` is that text.
-    ``wrong_type``: a value of ``column`` (several are joined by a comma) does not fit the contract's type; ``raw`` is
-    the row that the SELECT gave, as a JSON object. ``line`` counts from 1 in the file as an editor shows it, and is
+    ``wrong_type``: values of the row do not fit the contract's types, as ``reason`` says; ``raw`` is the row that the
+    SELECT gave, as a JSON object. ``line`` counts from 1 in the file as an editor shows it, and is
     None when the SELECT aggregates and so has no line.
     """
 
@@ -21,4 +21,3 @@ class Reject:
     raw: str
     file: str | None = None
     line: int | None = None
-    column: str | None = None

@@ -90,11 +90,12 @@ def render(report: ProfileReport, console: "Console") -> None:
     else:
         _render_lines(report, console)
     if report.empty:
-        _say(console, f"Empty, since the profile has no SELECT for them: {', '.join(report.empty)}.")
-    _say(console, report.summary)
+        say(console, f"Empty, since the profile has no SELECT for them: {', '.join(report.empty)}.")
+    say(console, report.summary)
 
 
-def _say(console: "Console", text: str) -> None:
+def say(console: "Console", text: str) -> None:
+    """Print a sentence as it is: names of files hold brackets, and lines are the terminal's to break."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -111,7 +112,7 @@ def _render_tables(report: ProfileReport, console: "Console") -> None:
     for table in report.tables:
         if table.error is not None:
             console.print(Text(_heading(report, table), "bold red"))
-            _say(console, table.error)
+            say(console, table.error)
             continue
         grid = Table(
             title=Text(_heading(report, table), "bold red" if table.blocks else "bold"),
@@ -134,9 +135,9 @@ def _render_tables(report: ProfileReport, console: "Console") -> None:
 
 def _render_lines(report: ProfileReport, console: "Console") -> None:
     for table in report.tables:
-        _say(console, _heading(report, table))
+        say(console, _heading(report, table))
         if table.error is not None:
-            _say(console, f"  {table.error}")
+            say(console, f"  {table.error}")
         for column in table.columns:
             parts = [f"{column.state:<16} {table.name}.{column.name}"]
             if column.expected:
@@ -145,4 +146,4 @@ def _render_lines(report: ProfileReport, console: "Console") -> None:
                 parts.append(f"source {column.given}")
             if column.note:
                 parts.append(column.note)
-            _say(console, "  " + "; ".join(parts))
+            say(console, "  " + "; ".join(parts))

@@ -117,11 +117,6 @@ class FileViews:
                 ) from error
         return self._spooled[name].parts
 
-    def columns(self, name: str) -> list[str]:
-        """The columns that the files of a view have."""
-        self.paths(name)
-        return list(self._spooled[name].columns)
-
     def rejects(self, name: str) -> list[Reject]:
         """The rows of a view's files that could not be read."""
         self.paths(name)
@@ -137,7 +132,7 @@ class FileViews:
             query = self._queries[name]
         elif spooled.parts:
             parts = ", ".join(duck.literal(str(part)) for part in spooled.parts)
-            query = f"select * from read_parquet([{parts}], union_by_name = true)"  # noqa: S608  # our own paths, quoted
+            query = f"select * from read_parquet([{parts}], union_by_name = true)"  # noqa: S608  our own paths, quoted
         else:
             nulls = ", ".join(f"null::varchar as {duck.quoted(column)}" for column in [*spooled.columns, FILE])
             query = f"select {nulls}, null::bigint as {LINE} where false"
@@ -197,7 +192,7 @@ class FileViews:
             spooled.parts.append(path)
             renamed = ", ".join(f"{duck.quoted(a)} as {duck.quoted(b)}" for a, b in zip(raw, names, strict=True))
             selects.append(
-                f"select {renamed}, {duck.literal(file.shown)} as {FILE}, file_row_number + 1 as {LINE} "  # noqa: S608  # quoted
+                f"select {renamed}, {duck.literal(file.shown)} as {FILE}, file_row_number + 1 as {LINE} "  # noqa: S608  quoted
                 f"from read_parquet({duck.literal(str(path))}, file_row_number = true)"
             )
         self._queries[source.name] = " union all by name ".join(selects)

@@ -6,14 +6,13 @@ from warehouse_assets.source.simulator.geography import place_locations
 from warehouse_assets.source.simulator.names import business_names, email_addresses, person_names, telephone_numbers
 from warehouse_assets.source.simulator.randomness import chances
 from warehouse_assets.source.simulator.routes import choose_patterns
-from warehouse_assets.source.simulator.rows import Array, Block, Rows
+from warehouse_assets.source.simulator.rows import NO_DAY, Array, Block, Rows
 from warehouse_assets.source.simulator.vocabulary import code
 from warehouse_assets.source.simulator.world import Month
 
 RESIDENTIAL, COMMERCIAL, INDUSTRIAL, MUNICIPAL = range(4)
 TYPE_SHARES = (0.40, 0.42, 0.10, 0.08)
 RESIDENTIAL_COLLECTION, COMMERCIAL_COLLECTION, RECYCLING, ORGANICS, ROLL_OFF = range(5)
-NO_DAY = np.datetime64("NaT", "D")
 
 #: probability that a place of a customer type takes a service (rows: customer type, columns: service type)
 _TAKES = np.array(

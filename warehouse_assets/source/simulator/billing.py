@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from warehouse_assets.source.simulator.accounts import MUNICIPAL, NO_DAY, RESIDENTIAL
+from warehouse_assets.source.simulator.accounts import MUNICIPAL, RESIDENTIAL
 from warehouse_assets.source.simulator.collection import Collected
 from warehouse_assets.source.simulator.randomness import chances
-from warehouse_assets.source.simulator.rows import Array, Block, Rows
+from warehouse_assets.source.simulator.rows import NO_DAY, Array, Block, Rows
 from warehouse_assets.source.simulator.service import MISSED_PICKUP
 from warehouse_assets.source.simulator.world import Month
 

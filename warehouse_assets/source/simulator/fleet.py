@@ -7,12 +7,11 @@ import numpy as np
 from warehouse_assets.source.simulator.hazard import vehicle_hazard
 from warehouse_assets.source.simulator.names import person_names
 from warehouse_assets.source.simulator.randomness import chances
-from warehouse_assets.source.simulator.rows import Array, Rows
+from warehouse_assets.source.simulator.rows import NO_DAY, Array, Rows
 from warehouse_assets.source.simulator.schedule import SECOND, Schedule
 from warehouse_assets.source.simulator.vocabulary import code
 from warehouse_assets.source.simulator.world import Month
 
-NO_DAY = np.datetime64("NaT", "D")
 #: service type of a route → vehicle type driven
 _TYPE_FOR = np.array([2, 0, 0, 1, 3])
 _CAPACITY_TONS = np.array([10.5, 9.5, 8.5, 11.0])

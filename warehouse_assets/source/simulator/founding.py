@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from warehouse_assets.source.simulator.accounts import NO_DAY, TYPE_SHARES, open_accounts
+from warehouse_assets.source.simulator.accounts import TYPE_SHARES, open_accounts
 from warehouse_assets.source.simulator.billing import base_charges
 from warehouse_assets.source.simulator.fleet import open_fleet
 from warehouse_assets.source.simulator.geography import CENTER, offset_degrees, place_clusters, place_depots
 from warehouse_assets.source.simulator.market import open_market
 from warehouse_assets.source.simulator.randomness import chances
 from warehouse_assets.source.simulator.routes import balance_routes, open_routes
-from warehouse_assets.source.simulator.rows import Rows
+from warehouse_assets.source.simulator.rows import NO_DAY, Rows
 from warehouse_assets.source.simulator.vocabulary import code
 from warehouse_assets.source.simulator.world import Month
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from warehouse_assets.source.simulator.accounts import NO_DAY, add_months, install_containers, sign_agreements
+from warehouse_assets.source.simulator.accounts import add_months, install_containers, sign_agreements
 from warehouse_assets.source.simulator.factors import churn_factors
 from warehouse_assets.source.simulator.hazard import (
     FACTOR_WEIGHTS,
@@ -13,7 +13,7 @@ from warehouse_assets.source.simulator.hazard import (
 )
 from warehouse_assets.source.simulator.names import telephone_numbers
 from warehouse_assets.source.simulator.randomness import chances
-from warehouse_assets.source.simulator.rows import Array, Rows
+from warehouse_assets.source.simulator.rows import NO_DAY, Array, Rows
 from warehouse_assets.source.simulator.vocabulary import code
 from warehouse_assets.source.simulator.world import Month
 

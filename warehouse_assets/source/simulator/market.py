@@ -11,7 +11,6 @@ from warehouse_assets.source.simulator.world import Month, World
 #: US dollars a short ton around which each commodity's price wanders
 COMMODITY_LEVELS = (95.0, 60.0, 320.0, 480.0, 1_450.0, 210.0, 18.0)
 COMMODITY_VOLATILITY = (0.014, 0.016, 0.015, 0.018, 0.012, 0.012, 0.006)
-_MARKET_REGIONS = REGIONS
 _SERVICES_SEEN = ("residential_collection", "commercial_collection", "recycling")
 _LIST_RATES = (34.0, 240.0, 130.0)
 
@@ -78,14 +77,14 @@ def make_prices(month: Month) -> Array:
     region_part = np.array([0.03, -0.02, 0.0, -0.01])
     price = np.array(COMMODITY_LEVELS)[:, None, None] * np.exp(path[:, None, quoted] + region_part[None, :, None])
     commodity, region, day = np.meshgrid(
-        np.arange(len(COMMODITY_LEVELS)), np.arange(len(_MARKET_REGIONS)), month.days[quoted], indexing="ij"
+        np.arange(len(COMMODITY_LEVELS)), np.arange(len(REGIONS)), month.days[quoted], indexing="ij"
     )
     month.bring(
         Block(
             "commodity_prices",
             Rows(
                 commodity=commodity.ravel(),
-                region=np.array(_MARKET_REGIONS, dtype="S8")[region.ravel()],
+                region=np.array(REGIONS, dtype="S8")[region.ravel()],
                 price_date=day.ravel(),
                 price_usd_per_ton=np.round(price, 2).ravel(),
             ),
@@ -105,7 +104,7 @@ def _bring_competitor_rates(month: Month, rng: np.random.Generator, memory: Rows
     markup[:competitors] += rng.normal(0.003, 0.008, competitors)
     seen = month.days[weekday(month.days) == 3][::2]
     competitor, service, region, day = np.meshgrid(
-        np.arange(competitors), np.arange(len(_SERVICES_SEEN)), np.arange(len(_MARKET_REGIONS)), seen, indexing="ij"
+        np.arange(competitors), np.arange(len(_SERVICES_SEEN)), np.arange(len(REGIONS)), seen, indexing="ij"
     )
     rate = np.array(_LIST_RATES)[service] * np.exp(markup[competitor] + rng.normal(0, 0.02, competitor.shape))
     codes = np.array([code("service_type", word) for word in _SERVICES_SEEN])
@@ -115,7 +114,7 @@ def _bring_competitor_rates(month: Month, rng: np.random.Generator, memory: Rows
             Rows(
                 competitor=competitor.ravel(),
                 service_type=codes[service.ravel()],
-                region=np.array(_MARKET_REGIONS, dtype="S8")[region.ravel()],
+                region=np.array(REGIONS, dtype="S8")[region.ravel()],
                 observed_date=day.ravel(),
                 monthly_rate_usd=np.round(rate, 2).ravel(),
             ),

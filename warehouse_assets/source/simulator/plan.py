@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from warehouse_assets.errors import UserError
+from warehouse_assets.settings import is_time_zone
 
 #: Accounts opened in a year, as a share of the accounts at the start.
 YEARLY_ARRIVALS = 0.20
@@ -130,13 +131,11 @@ def make_plan(
         if key in given:
             values[key] = _number(key, given[key], kind, low, high)
     time_zone = str(given.get("time_zone", Plan.time_zone))
-    try:
-        zone = ZoneInfo(time_zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise UserError(f"time_zone is {time_zone!r}, which is no time zone name; use one such as UTC.") from error
+    if not is_time_zone(time_zone):
+        raise UserError(f"time_zone is {time_zone!r}, which is no time zone name; use one such as UTC.")
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     moment = _moment(given.get("as_of") or as_of or now)
-    today = moment.astimezone(zone).date()
+    today = moment.astimezone(ZoneInfo(time_zone)).date()
     if "start" in given:
         try:
             start = date.fromisoformat(str(given["start"]))

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 import psycopg
+from psycopg import sql
 
 from warehouse_assets.database.copy import copy_columns
 from warehouse_assets.source.contract import load_contract
@@ -161,8 +162,6 @@ def write_faults(connection: psycopg.Connection, found: list[tuple[str, str, str
 
 
 def _copy(connection: psycopg.Connection, table: str, columns: dict[str, tuple[Array, str]]) -> None:
-    from psycopg import sql
-
     data = {name: values for name, (values, _) in columns.items()}
     types = {name: kind for name, (_, kind) in columns.items()}
     copy_columns(data, connection, sql.Identifier(*table.split(".")), types)

@@ -14,6 +14,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 NEVER = np.datetime64("NaT", "us")
+NO_DAY = np.datetime64("NaT", "D")
 
 
 class Rows(dict[str, Array]):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from warehouse_assets.source.simulator.accounts import NO_DAY, TYPE_SHARES, open_accounts
+from warehouse_assets.source.simulator.accounts import TYPE_SHARES, open_accounts
 from warehouse_assets.source.simulator.business_calendar import day_of_year
 from warehouse_assets.source.simulator.randomness import chances
-from warehouse_assets.source.simulator.rows import NEVER, Array, Block, Rows, Stage
+from warehouse_assets.source.simulator.rows import NEVER, NO_DAY, Array, Block, Rows, Stage
 from warehouse_assets.source.simulator.service import hours
 from warehouse_assets.source.simulator.vocabulary import code
 from warehouse_assets.source.simulator.world import Month

@@ -113,10 +113,7 @@ active as (
         compared.customer_id,
         compared.valid_from,
         agreements.service_type,
-        agreements.start_date,
-        agreements.term_months,
         agreements.is_auto_renew,
-        agreements.service_agreement_id,
         jsonb_object_agg(
             agreements.service_agreement_id, jsonb_build_array(agreements.start_date, agreements.term_months)
         ) over stretch as agreement_terms,
@@ -165,10 +162,7 @@ select
         when compared.mrr_usd > compared.previous_mrr_usd then 'expansion'
         else 'contraction'
     end as mrr_movement,
-    main_agreement.service_agreement_id as main_agreement_id,
     main_agreement.service_type,
-    main_agreement.start_date as main_start_date,
-    main_agreement.term_months,
     main_agreement.is_auto_renew,
     main_agreement.agreement_terms,
     (main_agreement.discounted_usd / nullif(main_agreement.rated_usd, 0))::numeric(6, 4) as discount_ratio

@@ -1,6 +1,5 @@
 -- One row per depot and day with money booked: what was invoiced before tax, and what was spent.
 with booked as (
-
     select
         depot_id,
         invoice_date as operating_date,
@@ -16,7 +15,6 @@ with booked as (
         null::numeric as revenue_usd,
         amount_usd as expense_usd
     from {{ ref('stg_billing__expenses') }}
-
 )
 
 select

@@ -1,26 +1,18 @@
 -- One row per load, in the hour it was tipped, at the depot of its run of that day, else of its route, else of its truck.
 with loads as (
-
     select * from {{ ref('stg_operations__loads') }}
-
 ),
 
 runs as (
-
     select route_run_id, service_date, depot_id from {{ ref('stg_operations__route_runs') }}
-
 ),
 
 routes as (
-
     select route_id, depot_id from {{ ref('stg_operations__routes') }}
-
 ),
 
 vehicles as (
-
     select vehicle_id, depot_id from {{ ref('stg_fleet__vehicles') }}
-
 )
 
 select

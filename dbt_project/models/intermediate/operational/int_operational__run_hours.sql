@@ -1,13 +1,10 @@
 -- One row per route run and hour it was on the road, with its share of the run's fuel and emissions.
 with runs as (
-
     select * from {{ ref('route_run') }}
-
 ),
 
+-- a return more than a day after the departure is a typing error
 bounded as (
-
-    -- a return more than a day after the departure is a typing error
     select
         *,
         coalesce(started_at, planned_start_at) as departed_at,
@@ -17,11 +14,9 @@ bounded as (
         end as returned_at
     from runs
     where started_at is not null or fuel_gallons is not null or status in ('in_progress', 'completed')
-
 ),
 
 hours as (
-
     select
         bounded.route_run_id,
         bounded.service_date,
@@ -39,19 +34,16 @@ hours as (
     left join lateral generate_series(
         date_trunc('hour', bounded.departed_at, '{{ company_time_zone() }}'), bounded.returned_at, interval '1 hour'
     ) as road_hour (hour_at) on true
-
 ),
 
+-- shares of the way so far, so that rounded parts add up to the whole
 cumulated as (
-
-    -- shares of the way so far, so that rounded parts add up to the whole
     select
         *,
         case when run_seconds > 0 then (sum(road_seconds) over so_far - road_seconds) / run_seconds else 0 end as ratio_before,
         case when run_seconds > 0 then sum(road_seconds) over so_far / run_seconds else 1 end as ratio_after
     from hours
     window so_far as (partition by service_date, route_run_id order by hour_at)
-
 )
 
 select

@@ -1,12 +1,9 @@
 -- One row per shift and hour a driver was clocked in. Breaks are spread over the shift.
 with shifts as (
-
     select * from {{ ref('stg_operations__shifts') }}
-
 ),
 
 bounded as (
-
     select
         shift_id,
         shift_date,
@@ -17,7 +14,6 @@ bounded as (
         coalesce(break_minutes, 0) as break_minutes
     from shifts
     where clock_out_at > clock_in_at
-
 )
 
 select

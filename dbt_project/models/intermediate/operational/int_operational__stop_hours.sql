@@ -1,13 +1,10 @@
 -- One row per depot, day and hour with route stops. A stop not reached counts in the hour it was planned for.
 with stops as (
-
     select * from {{ ref('route_stop') }}
-
 ),
 
 -- quarter hours first: time zones cost more than sums
 quarters as (
-
     select
         coalesce(depot_id, 'unassigned') as depot_id,
         service_date,
@@ -19,7 +16,6 @@ quarters as (
         sum(cost_share_usd) as route_cost_usd
     from stops
     group by 1, 2, 3
-
 )
 
 select

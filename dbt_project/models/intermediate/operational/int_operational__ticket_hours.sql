@@ -1,8 +1,6 @@
 -- One row per service ticket, in the hour it was opened.
 with tickets as (
-
     select * from {{ ref('stg_crm__service_tickets') }}
-
 )
 
 select

@@ -4,7 +4,6 @@
 -- Visiting stops in the order of a space-filling curve is a known quick tour, within about 25% of the best one on average
 -- (Bartholdi and Platzman, 1982). The curve is Hilbert's, on a grid of 2^22 cells a side (9 m or less).
 with recursive locations as (
-
     select
         service_location_id,
         customer_id,
@@ -13,11 +12,9 @@ with recursive locations as (
         latitude,
         longitude
     from {{ ref('stg_crm__service_locations') }}
-
 ),
 
 cells as (
-
     select
         service_location_id,
         least(floor((longitude + 180) / 360 * 4194304), 4194303)::bigint as x,
@@ -48,7 +45,6 @@ cells as (
             select (cells.x & cells.side) > 0 as is_right, (cells.y & cells.side) = 0 as is_lower
         ) as quadrant
     where cells.side > 0
-
 )
 
 select

@@ -6,54 +6,40 @@
         sources=['route_runs', 'route_stops', 'routes', 'depots', 'vehicles', 'shifts', 'loads'],
     )
 }}
-
 with runs as (
-
     select *
     from {{ ref('stg_operations__route_runs') }}
     where {{ in_rebuilt_days('service_date') }}
-
 ),
 
 shifts as (
-
     select *
     from {{ ref('stg_operations__shifts') }}
     where {{ in_rebuilt_days('shift_date') }}
-
 ),
 
 loads as (
-
     select *
     from {{ ref('stg_operations__loads') }}
     where {{ in_rebuilt_days('service_date') }}
-
 ),
 
 routes as (
-
     select route_id, waste_stream
     from {{ ref('stg_operations__routes') }}
-
 ),
 
 depots as (
-
     select depot_id, latitude, longitude
     from {{ ref('stg_operations__depots') }}
-
 ),
 
 vehicles as (
-
     select vehicle_id, fuel_type
     from {{ ref('stg_fleet__vehicles') }}
-
 ),
 
 reached as (
-
     select
         route_run_id,
         service_date,
@@ -61,12 +47,10 @@ reached as (
     from {{ ref('stg_operations__route_stops') }}
     where {{ in_rebuilt_days('service_date') }} and (actual_sequence is not null or arrived_at is not null)
     group by route_run_id, service_date
-
 ),
 
+-- a driver's paid hours and wages of a day, breaks unpaid
 wages as (
-
-    -- a driver's paid hours and wages of a day, breaks unpaid
     select
         driver_id,
         shift_date,
@@ -77,11 +61,9 @@ wages as (
     from shifts
     where clock_out_at is not null and clock_in_at is not null and hourly_rate_usd is not null
     group by driver_id, shift_date
-
 ),
 
 tipped as (
-
     select
         route_run_id,
         service_date,
@@ -91,11 +73,9 @@ tipped as (
     from loads
     where route_run_id is not null
     group by route_run_id, service_date
-
 ),
 
 timed as (
-
     select
         *,
         case when 'fuel_plausible' = any(rule_flags) then null else fuel_gallons end as plausible_gallons,
@@ -103,12 +83,10 @@ timed as (
             as planned_minutes,
         case when ended_at >= started_at then extract(epoch from ended_at - started_at) / 60 end as actual_minutes
     from runs
-
 ),
 
+-- a driver's wages go to the runs of the day by their time on the road, equally where no time is known
 shared as (
-
-    -- a driver's wages go to the runs of the day by their time on the road, equally where no time is known
     select
         *,
         case
@@ -118,11 +96,9 @@ shared as (
         end as share_of_day_ratio
     from timed
     window driver_day as (partition by driver_id, service_date)
-
 ),
 
 costed as (
-
     select
         shared.*,
         coalesce(tipped.loads, 0)::integer as loads,
@@ -139,7 +115,6 @@ costed as (
     from shared
     left join wages on wages.driver_id = shared.driver_id and wages.shift_date = shared.service_date
     left join tipped on tipped.route_run_id = shared.route_run_id and tipped.service_date = shared.service_date
-
 )
 
 select

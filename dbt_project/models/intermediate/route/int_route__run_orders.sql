@@ -6,32 +6,24 @@
         sources=['route_stops', 'route_runs', 'routes', 'depots', 'vehicles', 'shifts', 'loads', 'service_locations'],
     )
 }}
-
 with stops as (
-
     select route_run_id, service_date, route_stop_id, service_location_id, planned_sequence
     from {{ ref('stg_operations__route_stops') }}
     where {{ in_rebuilt_days('service_date') }} and (actual_sequence is not null or arrived_at is not null)
-
 ),
 
 runs as (
-
     select route_run_id, service_date, reached_stops, depot_latitude, depot_longitude
     from {{ ref('int_route__run_cost') }}
     where {{ in_rebuilt_days('service_date') }}
-
 ),
 
 locations as (
-
     select service_location_id, latitude, longitude, curve_position
     from {{ ref('int_route__location_curve') }}
-
 ),
 
 placed as (
-
     select
         stops.service_date,
         stops.route_run_id,
@@ -42,11 +34,9 @@ placed as (
         locations.longitude
     from stops
     left join locations on locations.service_location_id = stops.service_location_id
-
 ),
 
 ordered as (
-
     select
         service_date,
         route_run_id,
@@ -62,11 +52,9 @@ ordered as (
     window
         planned_order as (partition by service_date, route_run_id order by planned_sequence, route_stop_id),
         curve_order as (partition by service_date, route_run_id order by curve_position, route_stop_id)
-
 ),
 
 legs as (
-
     select
         ordered.route_run_id,
         ordered.service_date,
@@ -91,7 +79,6 @@ legs as (
         ordered.curve_number = runs.reached_stops as is_last_on_curve
     from ordered
     inner join runs on runs.route_run_id = ordered.route_run_id and runs.service_date = ordered.service_date
-
 )
 
 select
