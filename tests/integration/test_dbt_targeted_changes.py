@@ -139,7 +139,7 @@ CHANGES = [
             before="""
             insert into routes (route_id, depot_id, updated_at)
             select 'R-stop', min(depot_id), clock_timestamp() from depots;
-            update route_stops set route_id = 'R-stop'
+            update route_stops set route_id = 'R-stop', route_run_id = 'RR-none'
             where route_stop_id = (
                 select min(route_stop_id) from route_stops
                 where service_date >= date '2025-05-05' and status = 'completed'

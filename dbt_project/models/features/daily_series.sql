@@ -26,6 +26,11 @@ routes as (
     select route_id, depot_id from {{ ref('stg_operations__routes') }}
 ),
 
+runs as (
+    select route_run_id, service_date, depot_id from {{ ref('stg_operations__route_runs') }}
+    where {{ in_rebuilt_days('service_date') }}
+),
+
 route_stops as (
     select * from {{ ref('stg_operations__route_stops') }} where {{ in_rebuilt_days('service_date') }}
 ),
@@ -49,10 +54,10 @@ load_day as (
 ),
 
 lift_day as (
-    select service_date as ds, route_id, count(*) as y
+    select service_date as ds, route_run_id, route_id, count(*) as y
     from route_stops
     where status = 'completed'
-    group by service_date, route_id
+    group by service_date, route_run_id, route_id
 ),
 
 ticket_day as (
@@ -64,8 +69,9 @@ ticket_day as (
 fact as (
     select 'tons' as metric, ds, depot_id, route_id, y from load_day
     union all
-    select 'lifts', lift_day.ds, routes.depot_id, lift_day.route_id, lift_day.y
+    select 'lifts', lift_day.ds, coalesce(runs.depot_id, routes.depot_id), lift_day.route_id, lift_day.y
     from lift_day
+    left join runs on runs.route_run_id = lift_day.route_run_id and runs.service_date = lift_day.ds
     left join routes on routes.route_id = lift_day.route_id
     union all
     select

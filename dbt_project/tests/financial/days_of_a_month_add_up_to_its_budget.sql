@@ -11,12 +11,12 @@ with day_total as (
 
 budget as (
     select
-        coalesce(depot_id, 'head_office') as depot_id,
+        coalesce(depot_id, 'unassigned') as depot_id,
         budget_month as month,
         coalesce(sum(amount_usd) filter (where category = 'revenue'), 0) as revenue_usd,
         coalesce(sum(amount_usd) filter (where category <> 'revenue'), 0) as cost_usd
     from {{ ref('stg_billing__budgets') }}
-    group by coalesce(depot_id, 'head_office'), budget_month
+    group by coalesce(depot_id, 'unassigned'), budget_month
 )
 
 select

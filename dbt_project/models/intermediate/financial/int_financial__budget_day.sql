@@ -5,13 +5,13 @@ with budgets as (
 
 budget_month as (
     select
-        coalesce(depot_id, 'head_office') as depot_id,
+        coalesce(depot_id, 'unassigned') as depot_id,
         budget_month,
         extract(day from budget_month + interval '1 month' - interval '1 day')::integer as days_in_month,
         coalesce(sum(amount_usd) filter (where category = 'revenue'), 0) as revenue_usd,
         coalesce(sum(amount_usd) filter (where category <> 'revenue'), 0) as cost_usd
     from budgets
-    group by coalesce(depot_id, 'head_office'), budget_month
+    group by coalesce(depot_id, 'unassigned'), budget_month
 )
 
 select

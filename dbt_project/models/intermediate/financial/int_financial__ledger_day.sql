@@ -42,7 +42,7 @@ invoice as (
     select
         invoices.invoice_id,
         invoices.invoice_date,
-        coalesce(customers.depot_id, 'head_office') as depot_id,
+        coalesce(customers.depot_id, 'unassigned') as depot_id,
         invoices.total_usd,
         coalesce(invoices.tax_usd, 0) as tax_usd,
         invoices.total_usd - coalesce(invoices.tax_usd, 0) as revenue_usd
@@ -87,7 +87,7 @@ posting as (
     union all
     select
         payments.payment_date,
-        coalesce(customers.depot_id, 'head_office'),
+        coalesce(customers.depot_id, 'unassigned'),
         entry.account,
         'customers',
         entry.sign * payments.amount_usd
@@ -97,7 +97,7 @@ posting as (
     union all
     select
         expenses.expense_date,
-        coalesce(expenses.depot_id, 'head_office'),
+        coalesce(expenses.depot_id, 'unassigned'),
         entry.account,
         expenses.expense_kind,
         entry.sign * expenses.amount_usd
@@ -106,7 +106,7 @@ posting as (
     union all
     select
         expenses.paid_date,
-        coalesce(expenses.depot_id, 'head_office'),
+        coalesce(expenses.depot_id, 'unassigned'),
         entry.account,
         expenses.expense_kind,
         entry.sign * expenses.amount_usd

@@ -14,22 +14,29 @@ bounded as (
         coalesce(break_minutes, 0) as break_minutes
     from shifts
     where clock_out_at > clock_in_at
+),
+
+clocked as (
+    select
+        bounded.*,
+        clocked_hour.hour_at,
+        extract(
+            epoch from least(bounded.clock_out_at, clocked_hour.hour_at + interval '1 hour')
+            - greatest(bounded.clock_in_at, clocked_hour.hour_at)
+        ) / 60 as clocked_minutes
+    from bounded
+    cross join lateral generate_series(
+        date_trunc('hour', bounded.clock_in_at, '{{ company_time_zone() }}'), bounded.clock_out_at, interval '1 hour'
+    ) as clocked_hour (hour_at)
 )
 
 select
-    bounded.shift_id,
-    bounded.shift_date as operating_date,
-    bounded.depot_id,
-    bounded.driver_id,
-    {{ hour_on_day('bounded.shift_date', 'paid_hour.hour_at') }} as hour_at,
-    (
-        extract(
-            epoch from least(bounded.clock_out_at, paid_hour.hour_at + interval '1 hour')
-            - greatest(bounded.clock_in_at, paid_hour.hour_at)
-        ) / 60
-        * greatest(1 - bounded.break_minutes * 60 / extract(epoch from bounded.clock_out_at - bounded.clock_in_at), 0)
-    )::numeric(14, 4) as paid_minutes
-from bounded
-cross join lateral generate_series(
-    date_trunc('hour', bounded.clock_in_at, '{{ company_time_zone() }}'), bounded.clock_out_at, interval '1 hour'
-) as paid_hour (hour_at)
+    shift_id,
+    shift_date as operating_date,
+    depot_id,
+    driver_id,
+    {{ hour_on_day('shift_date', 'hour_at') }} as hour_at,
+    clocked_minutes::numeric(14, 4) as clocked_minutes,
+    (clocked_minutes * greatest(1 - break_minutes * 60 / extract(epoch from clock_out_at - clock_in_at), 0))::numeric(14, 4)
+        as paid_minutes
+from clocked

@@ -290,7 +290,7 @@ described as (
         customers.account_number,
         customers.customer_name,
         customers.customer_type,
-        coalesce(customers.depot_id, 'head_office') as depot_id,
+        coalesce(customers.depot_id, 'unassigned') as depot_id,
         depots.depot_name,
         depots.region,
         customers.city,

@@ -105,7 +105,7 @@ select
     -- keys
     customer_id,
     month,
-    coalesce(depot_id, 'head_office') as depot_id,
+    coalesce(depot_id, 'unassigned') as depot_id,
     -- facts
     lifts::integer as lifts,
     collected_tons::numeric(12, 4) as collected_tons,

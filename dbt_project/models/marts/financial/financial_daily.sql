@@ -1,4 +1,4 @@
--- One row per depot (head_office for what belongs to none) and day, from its first ledger entry, or the first day budgeted if
+-- One row per depot (unassigned for what belongs to none) and day, from its first ledger entry, or the first day budgeted if
 -- that is earlier, to the data clock.
 {% set lines_of_business = ['residential', 'commercial', 'roll_off', 'recycling_sales', 'organics'] %}
 {% set expense_kinds = [
@@ -36,7 +36,11 @@ budget_day as (
 ),
 
 depots as (
-    select depot_id, min(first_day) as first_day, min(first_entry_date) as first_entry_date
+    select
+        depot_id,
+        min(first_day) as first_day,
+        min(first_entry_date) as first_entry_date,
+        min(min(first_entry_date)) over () as books_from
     from (
         select depot_id, min(entry_date) as first_day, min(entry_date) as first_entry_date from ledger_day group by depot_id
         union all
@@ -50,7 +54,7 @@ customers as (
 ),
 
 spine as (
-    select depots.depot_id, depots.first_entry_date, day::date as business_date
+    select depots.depot_id, depots.first_entry_date, depots.books_from, day::date as business_date
     from depots
     cross join clock
     cross join lateral generate_series(
@@ -102,7 +106,7 @@ invoiced_90_days as (
 
 receivable_change as (
     select
-        coalesce(customers.depot_id, 'head_office') as depot_id,
+        coalesce(customers.depot_id, 'unassigned') as depot_id,
         receivable_change.change_date as business_date,
         {%- for bucket in buckets %}
         sum(receivable_change.{{ bucket }}_change_usd) as {{ bucket }}_usd,
@@ -111,7 +115,7 @@ receivable_change as (
     from {{ ref('int_financial__receivable_change') }} as receivable_change
     left join customers on customers.customer_id = receivable_change.customer_id
     where {{ in_rebuilt_days('receivable_change.change_date') }}
-    group by coalesce(customers.depot_id, 'head_office'), receivable_change.change_date
+    group by coalesce(customers.depot_id, 'unassigned'), receivable_change.change_date
 ),
 
 -- balances at the end of the day before the first rebuilt one
@@ -149,6 +153,7 @@ running as (
         spine.depot_id,
         spine.business_date,
         spine.first_entry_date,
+        spine.books_from,
         coalesce(opening.cash_position_usd, 0)
         + sum(coalesce(flow.cash_in_usd, 0) - coalesce(flow.cash_out_usd, 0)) over so_far as cash_position_usd,
         coalesce(opening.payable_usd, 0) + sum(coalesce(flow.payable_change_usd, 0)) over so_far as payable_usd,
@@ -243,11 +248,12 @@ select
     (
         receivable_usd * least(90, business_date - first_entry_date + 1) / nullif(greatest(invoiced_90_days_usd, 0), 0)
     )::numeric(10, 1) as days_sales_outstanding,
-    -- budget
+    -- budget; before the company's books begin nothing is known to compare it with
     revenue_budget_usd::numeric(14, 2) as revenue_budget_usd,
-    (revenue_usd - revenue_budget_usd)::numeric(14, 2) as revenue_budget_variance_usd,
+    case when business_date >= books_from then revenue_usd - revenue_budget_usd end::numeric(14, 2)
+        as revenue_budget_variance_usd,
     cost_budget_usd::numeric(14, 2) as cost_budget_usd,
-    (cost_usd - cost_budget_usd)::numeric(14, 2) as cost_budget_variance_usd,
+    case when business_date >= books_from then cost_usd - cost_budget_usd end::numeric(14, 2) as cost_budget_variance_usd,
     -- forecast against actual, when the day is over
     revenue_forecast_usd,
     case when business_date < clock_day then revenue_usd - revenue_forecast_usd end::numeric(14, 2)

@@ -1,4 +1,4 @@
--- One row per depot (head_office for what belongs to none) and month; balances are those of its last day.
+-- One row per depot (unassigned for what belongs to none) and month; balances are those of its last day.
 {% set sums = [
     'revenue_residential_usd', 'revenue_commercial_usd', 'revenue_roll_off_usd', 'revenue_recycling_sales_usd',
     'revenue_organics_usd', 'revenue_other_usd', 'revenue_usd', 'cost_labor_usd', 'cost_fuel_usd', 'cost_disposal_usd',
@@ -43,8 +43,8 @@ month_total as (
         {%- endfor %}
         sum(revenue_budget_usd) as revenue_budget_usd,
         sum(cost_budget_usd) as cost_budget_usd,
-        sum(revenue_usd - revenue_budget_usd) as revenue_budget_variance_usd,
-        sum(cost_usd - cost_budget_usd) as cost_budget_variance_usd
+        sum(revenue_budget_variance_usd) as revenue_budget_variance_usd,
+        sum(cost_budget_variance_usd) as cost_budget_variance_usd
     from financial_daily
     group by depot_id, month
 )

@@ -44,6 +44,7 @@ shift_hours as (
         depot_id,
         operating_date,
         hour_at,
+        sum(clocked_minutes) as clocked_minutes,
         sum(paid_minutes) as paid_minutes
     from {{ ref('int_operational__shift_hours') }}
     where {{ in_rebuilt_days('operating_date') }}
@@ -265,7 +266,11 @@ select
     coalesce(fleet.vehicles, 0)::integer as vehicles,
     {{ safe_ratio('coalesce(run_hours.road_minutes, 0)', 'fleet.vehicles * 60') }}::numeric(8, 4)
         as vehicle_utilization_ratio,
-    {{ safe_ratio('run_hours.road_minutes', 'shift_hours.paid_minutes') }}::numeric(12, 4) as driver_efficiency_ratio,
+    -- breaks are taken on the road: to paid minutes alone the ratio would stand above 1 in most hours
+    case
+        when run_hours.road_minutes is not null and shift_hours.clocked_minutes > 0
+            then least({{ safe_ratio('run_hours.road_minutes', 'shift_hours.clocked_minutes') }}, 1)
+    end::numeric(12, 4) as driver_efficiency_ratio,
     {{ safe_ratio('shared.lifts * 60', 'shift_hours.paid_minutes') }}::numeric(12, 2) as lifts_per_driver_hour,
     -- tickets
     coalesce(ticket_hours.tickets, 0)::integer as tickets,

@@ -62,6 +62,13 @@ locations as (
 
 ),
 
+routes as (
+
+    select route_id, depot_id
+    from {{ ref('stg_operations__routes') }}
+
+),
+
 containers as (
 
     select container_id, waste_stream, capacity_yd3
@@ -103,7 +110,7 @@ select
     driven.service_date,
     driven.route_run_id,
     driven.route_id,
-    runs.depot_id,
+    coalesce(runs.depot_id, routes.depot_id) as depot_id,
     runs.vehicle_id,
     runs.driver_id,
     driven.customer_id,
@@ -162,4 +169,5 @@ select
     end::numeric(14, 2) as cost_share_usd
 from driven
 left join runs on runs.route_run_id = driven.route_run_id and runs.service_date = driven.service_date
+left join routes on routes.route_id = driven.route_id
 left join containers on containers.container_id = driven.container_id
