@@ -76,6 +76,19 @@ ODD_COLUMNS = {
     "lists": (lambda n: [[1], [2]] * (n // 2), lambda n: [{"a": 1}, None] * (n // 2)),
     "booleans with nulls": (lambda n: [True, None] * (n // 2), lambda n: [False, None] * (n // 2)),
     "decimals": (lambda n: [decimal.Decimal("1.5"), None] * (n // 2), lambda n: [decimal.Decimal(2)] * n),
+    # Regression: pandas gave fewer numbers than there were rows.
+    "Arrow decimals": (
+        lambda n: pd.array([decimal.Decimal("1.5"), None] * (n // 2), pd.ArrowDtype(pyarrow.decimal128(5, 2))),
+        lambda n: pd.array([None, decimal.Decimal(2)] * (n // 2), pd.ArrowDtype(pyarrow.decimal128(5, 2))),
+    ),
+    "Arrow integers": (
+        lambda n: pd.array([1, None] * (n // 2), pd.ArrowDtype(pyarrow.int64())),
+        lambda n: pd.array([None] * n, pd.ArrowDtype(pyarrow.int64())),
+    ),
+    "Arrow booleans": (
+        lambda n: pd.array([True, None] * (n // 2), pd.ArrowDtype(pyarrow.bool_())),
+        lambda n: pd.array([None] * n, pd.ArrowDtype(pyarrow.bool_())),
+    ),
     "dates as text": (lambda n: ["2024-01-31", None] * (n // 2), lambda n: ["2025-02-28", "never"] * (n // 2)),
     "dates as numbers": (lambda n: [20170331, 20161201.0, None, 0] * (n // 4), lambda n: [20180101, -1] * (n // 2)),
     "dates written as numbers": (lambda n: [20170331, 20161201] * (n // 2), lambda n: [20180101, 99] * (n // 2)),
@@ -259,6 +272,7 @@ BAD = {
     "a cube": ((FRAME, LABEL, np.zeros((2, 2, 2))), "features to score are no table"),
     "an array of another width": ((FRAME, LABEL, np.zeros((5, 2))), "lacks 4"),
     "labels in no order": ((FRAME, set(LABEL), FRAME), "label"),
+    "labels that are no values": ((FRAME, [{"left": value} for value in LABEL], FRAME), "label is no column"),
     "a cube of labels": ((FRAME, np.zeros((40, 1, 1)), FRAME), "label"),
     "no rows": ((FRAME[:0], LABEL[:0], FRAME), "No row has a label"),
 }

@@ -76,8 +76,8 @@ def as_numbers(series: pd.Series) -> Floats:
         return np.asarray(np.real(series.to_numpy()), dtype=np.float64)
     if is_time(series):
         return as_days(series)
-    if isinstance(series.dtype, types.CategoricalDtype):
-        series = series.astype(object)
+    if isinstance(series.dtype, types.CategoricalDtype | pd.ArrowDtype):
+        series = series.astype(object)  # of Arrow's decimals pandas drops the missing ones
     values = pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     # Beyond this the square overflows; no quantity of a business is that large.
     return np.where(np.abs(values) > LARGEST, np.copysign(np.inf, values), values)

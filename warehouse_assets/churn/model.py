@@ -91,6 +91,7 @@ def read_label(label: Any, rows: int) -> tuple[Floats, NDArray[np.bool_]]:
         label = pd.DataFrame(label).iloc[:, 0]
     try:
         series = pd.Series(label).reset_index(drop=True)
+        distinct = list(pd.unique(series.dropna()))
     except (TypeError, ValueError) as error:
         raise UserError(
             f"The label is no column ({type(label).__name__}: {error}); give a Series or a list, one value per row."
@@ -99,7 +100,6 @@ def read_label(label: Any, rows: int) -> tuple[Floats, NDArray[np.bool_]]:
         raise UserError(f"The label has {len(series)} rows and the feature table {rows}; give one label per row.")
     known = series.notna().to_numpy()
     values = series[known]
-    distinct = list(pd.unique(values))
     if not distinct:
         raise UserError("No row has a label; give the outcome (left or stayed) of at least some customers.")
     if len(distinct) > 2:
