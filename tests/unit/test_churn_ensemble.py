@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from warehouse_assets.churn import encode, ensemble
+from warehouse_assets.churn import cells, encode, ensemble
 from warehouse_assets.churn.calibrate import Calibration, expit, fit_calibration, log_losses, logit
 from warehouse_assets.churn.ensemble import Ensemble, blend_weights
 from warehouse_assets.churn.learners import fit_linear_path, fit_slope
@@ -197,6 +197,10 @@ KINDS = [
     ("total", ["1.5", "20", " ", "3e2"] * 30, "number"),
     ("total", ["1.5", "20", "N/A", "null"] * 30, "number"),
     ("signed", ["2024-01-31", "", "?", "2024-02-01"] * 30, "datetime"),
+    # Regression: amounts of money and shares were categories, and left out where each row has its own.
+    ("charge", [f"${number:,}.50" for number in range(900, 1020)], "number"),
+    ("share", ["12%", "-3.5 ", None, "100%"] * 30, "number"),
+    ("decimal comma", ["1,5", "10,25", "3,75"] * 40, "category"),
     ("words", ["", " ", "?", "unknown"] * 30, "category"),
     ("plan", ["a", "b", None, "c"] * 30, "category"),
     ("zip", ["01234", "A1", "B2", "C3"] * 30, "category"),
@@ -222,6 +226,11 @@ KINDS = [
     ("sometimes", ["x", None] * 60, "category"),
     ("never", [None] * 120, "ignored"),
 ]
+
+
+def test_amounts_are_read_as_written() -> None:
+    texts = pd.Series(["$1,234.50", "-€3", "12%", "1234", "1,23", "12 lifts", None, "$"])
+    np.testing.assert_array_equal(cells.as_numbers(texts), [1234.5, -3, 12, 1234, np.nan, np.nan, np.nan, np.nan])
 
 
 @pytest.mark.parametrize(("name", "values", "kind"), KINDS)
