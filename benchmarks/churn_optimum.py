@@ -56,7 +56,8 @@ def main() -> None:
         train = np.flatnonzero(known["month"] + pd.Timedelta(days=training.WINDOW_DAYS) <= first)
         test = np.flatnonzero((known["month"] >= first) & (known["month"] < first + pd.DateOffset(months=3)))
         start = time.perf_counter()
-        fitted = ensemble.fit(table.iloc[train], label[train], known["customer_id"].to_numpy()[train])
+        customers = known["customer_id"].to_numpy()[train]
+        fitted = ensemble.fit(table.iloc[train], label[train], customers, known_score=training.FACTOR_WEIGHTS)
         found = metrics(label[test], fitted.predict(table.iloc[test]))
         seconds = time.perf_counter() - start
         best = auc(label[test], known["truth"].to_numpy()[test])

@@ -1,15 +1,16 @@
 """The parts under fit_predict: folds, blend, calibration, metrics, encoding."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from warehouse_assets.churn import encode, ensemble
+from warehouse_assets.churn import cells, encode, ensemble
 from warehouse_assets.churn.calibrate import Calibration, expit, fit_calibration, log_losses, logit
 from warehouse_assets.churn.ensemble import Ensemble, blend_weights
-from warehouse_assets.churn.learners import fit_linear_path
+from warehouse_assets.churn.learners import fit_linear_path, fit_slope
 from warehouse_assets.churn.metrics import auc, average_precision, calibration_error, lift, metrics
 
 
@@ -66,6 +67,50 @@ def test_blend_finds_the_better_learner() -> None:
     weights = blend_weights(scores, label)
     assert weights.sum() == pytest.approx(1)
     assert weights[0] >= 0.9
+
+
+def test_blend_of_few_cases_leaves_more_than_one_learner_in() -> None:
+    # Regression: of 30 rows the luckiest blend was taken, though others were as likely.
+    rng = np.random.default_rng(1)
+    truth = rng.normal(size=30)
+    label = (rng.random(30) < expit(truth)).astype(float)
+    scores = np.vstack([truth + rng.normal(0, 0.3, 30), truth + rng.normal(0, 0.3, 30), np.zeros(30)])
+    weights = blend_weights(scores, label)
+    assert weights.sum() == pytest.approx(1)
+    assert (weights * 10 == np.round(weights * 10)).all()
+    assert (weights[:2] >= 0.2).all()
+    # a case told in three rows is no more than one
+    np.testing.assert_array_equal(blend_weights(np.tile(scores, 3), np.tile(label, 3), 3.0), weights)
+
+
+def test_known_score_carries_what_few_cases_cannot_teach() -> None:
+    # Regression: on a small company the blend ranked below the score that was known beforehand.
+    rng = np.random.default_rng(6)
+    frame = pd.DataFrame(rng.uniform(0, 100, (1200, 30)), columns=[f"x{i}" for i in range(30)])
+    points = {f"x{i}": 0.125 for i in range(8)}
+    truth = frame[list(points)].to_numpy() @ np.asarray(list(points.values()))
+    label = (rng.random(1200) < expit((truth - 65) / 7)).astype(float)
+    plain = ensemble.fit(frame[:200], label[:200])
+    helped = ensemble.fit(frame[:200], label[:200], known_score=points)
+    assert helped.shares()["known_score"] >= 0.5
+    assert auc(label[200:], helped.predict(frame[200:])) > auc(label[200:], plain.predict(frame[200:])) + 0.02
+    # reasons add up to the log-odds before calibration, and the text form is exact
+    raw = replace(helped, calibration=Calibration())
+    base = raw.log_odds(frame) - raw.contributions(frame).sum(axis=1).to_numpy()
+    np.testing.assert_allclose(base, base[0], atol=1e-6)
+    again = Ensemble.from_json(json.loads(json.dumps(helped.to_json())))
+    np.testing.assert_array_equal(again.predict(frame), helped.predict(frame))
+
+
+def test_known_score_of_no_use_is_left_out() -> None:
+    frame, label, group = panel(120)
+    frame["noise"], frame["same"] = np.random.default_rng(3).uniform(0, 100, len(frame)), 7.0
+    fitted = ensemble.fit(frame, label, group, known_score={"noise": 1.0, "same": 1.0})
+    assert fitted.shares().get("known_score", 0.0) <= 0.1
+    assert list(fitted.known_score) == ["noise"]
+    # higher where fewer leave says nothing, not the opposite
+    assert fit_slope(-frame[["x"]].to_numpy(), np.ones(1), label).coefficients.tolist() == [0.0]
+    assert fit_slope(frame[["x"]].to_numpy(), np.ones(1), label).coefficients[0] > 0
 
 
 # method → how true log-odds are bent into the ones the model gives
@@ -152,6 +197,10 @@ KINDS = [
     ("total", ["1.5", "20", " ", "3e2"] * 30, "number"),
     ("total", ["1.5", "20", "N/A", "null"] * 30, "number"),
     ("signed", ["2024-01-31", "", "?", "2024-02-01"] * 30, "datetime"),
+    # Regression: amounts of money and shares were categories, and left out where each row has its own.
+    ("charge", [f"${number:,}.50" for number in range(900, 1020)], "number"),
+    ("share", ["12%", "-3.5 ", None, "100%"] * 30, "number"),
+    ("decimal comma", ["1,5", "10,25", "3,75"] * 40, "category"),
     ("words", ["", " ", "?", "unknown"] * 30, "category"),
     ("plan", ["a", "b", None, "c"] * 30, "category"),
     ("zip", ["01234", "A1", "B2", "C3"] * 30, "category"),
@@ -177,6 +226,11 @@ KINDS = [
     ("sometimes", ["x", None] * 60, "category"),
     ("never", [None] * 120, "ignored"),
 ]
+
+
+def test_amounts_are_read_as_written() -> None:
+    texts = pd.Series(["$1,234.50", "-€3", "12%", "1234", "1,23", "12 lifts", None, "$"])
+    np.testing.assert_array_equal(cells.as_numbers(texts), [1234.5, -3, 12, 1234, np.nan, np.nan, np.nan, np.nan])
 
 
 @pytest.mark.parametrize(("name", "values", "kind"), KINDS)

@@ -5,7 +5,9 @@ import decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
+from scipy.sparse import csr_matrix
 
 from warehouse_assets.churn.metrics import auc, calibration_error
 from warehouse_assets.churn.model import fit_predict, read_label
@@ -74,6 +76,19 @@ ODD_COLUMNS = {
     "lists": (lambda n: [[1], [2]] * (n // 2), lambda n: [{"a": 1}, None] * (n // 2)),
     "booleans with nulls": (lambda n: [True, None] * (n // 2), lambda n: [False, None] * (n // 2)),
     "decimals": (lambda n: [decimal.Decimal("1.5"), None] * (n // 2), lambda n: [decimal.Decimal(2)] * n),
+    # Regression: pandas gave fewer numbers than there were rows.
+    "Arrow decimals": (
+        lambda n: pd.array([decimal.Decimal("1.5"), None] * (n // 2), pd.ArrowDtype(pyarrow.decimal128(5, 2))),
+        lambda n: pd.array([None, decimal.Decimal(2)] * (n // 2), pd.ArrowDtype(pyarrow.decimal128(5, 2))),
+    ),
+    "Arrow integers": (
+        lambda n: pd.array([1, None] * (n // 2), pd.ArrowDtype(pyarrow.int64())),
+        lambda n: pd.array([None] * n, pd.ArrowDtype(pyarrow.int64())),
+    ),
+    "Arrow booleans": (
+        lambda n: pd.array([True, None] * (n // 2), pd.ArrowDtype(pyarrow.bool_())),
+        lambda n: pd.array([None] * n, pd.ArrowDtype(pyarrow.bool_())),
+    ),
     "dates as text": (lambda n: ["2024-01-31", None] * (n // 2), lambda n: ["2025-02-28", "never"] * (n // 2)),
     "dates as numbers": (lambda n: [20170331, 20161201.0, None, 0] * (n // 4), lambda n: [20180101, -1] * (n // 2)),
     "dates written as numbers": (lambda n: [20170331, 20161201] * (n // 2), lambda n: [20180101, 99] * (n // 2)),
@@ -105,6 +120,29 @@ def test_a_column_of_ids_changes_nothing() -> None:
     plain = fit_predict(frame[:200], label[:200], frame[200:])
     with_ids = frame.assign(account=[f"A-{number:05d}" for number in range(ROWS)], CustomerId=range(ROWS))
     np.testing.assert_array_equal(fit_predict(with_ids[:200], label[:200], with_ids[200:]), plain)
+
+
+# what is given → (training, to score) from a frame
+TABLES = {
+    "arrays": lambda f: (f.to_numpy(), f.to_numpy()),
+    "arrays of objects": lambda f: (f.to_numpy(dtype=object), f.to_numpy(dtype=object)),
+    "named, then an array": lambda f: (f, f.to_numpy()),
+    "an array, then named": lambda f: (f.to_numpy(), f),
+    "columns": lambda f: (f.to_dict("list"), f.to_dict("list")),
+    "rows": lambda f: (f.to_numpy().tolist(), f.to_numpy().tolist()),
+    "records": lambda f: (f.to_dict("records"), f.to_records(index=False)),
+    "Arrow": lambda f: (pyarrow.Table.from_pandas(f), pyarrow.Table.from_pandas(f)),
+    "sparse": lambda f: (csr_matrix(f.to_numpy()), csr_matrix(f.to_numpy())),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_whatever_pandas_makes_a_table_of(name: str) -> None:
+    # Regression: an array had no `.loc`.
+    frame, label, _ = customers(120)
+    numbers = frame[["tenure", "charge"]].astype(float)
+    train, test = TABLES[name](numbers)
+    np.testing.assert_allclose(fit_predict(train, label, test), fit_predict(numbers, label, numbers), rtol=0, atol=1e-9)
 
 
 def test_days_between_dates_are_seen() -> None:
@@ -230,6 +268,12 @@ BAD = {
     "lengths": ((FRAME, LABEL[:10], FRAME), "10 rows"),
     "three classes": ((FRAME, pd.Series([0, 1, 2, 3] * 10), FRAME), "4 different values"),
     "no label": ((FRAME, pd.Series([None] * 40), FRAME), "No row has a label"),
+    "no table": (("churn.csv", LABEL, FRAME), "training features are no table"),
+    "a cube": ((FRAME, LABEL, np.zeros((2, 2, 2))), "features to score are no table"),
+    "an array of another width": ((FRAME, LABEL, np.zeros((5, 2))), "lacks 4"),
+    "labels in no order": ((FRAME, set(LABEL), FRAME), "label"),
+    "labels that are no values": ((FRAME, [{"left": value} for value in LABEL], FRAME), "label is no column"),
+    "a cube of labels": ((FRAME, np.zeros((40, 1, 1)), FRAME), "label"),
     "no rows": ((FRAME[:0], LABEL[:0], FRAME), "No row has a label"),
 }
 

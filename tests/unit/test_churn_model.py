@@ -103,6 +103,8 @@ def test_metrics_stand_beside_factor_score_and_logistic(model: training.ChurnMod
     for scores in (model.metrics, model.metrics["factor_score"], model.metrics["logistic"]):
         assert {"auc", "pr_auc", "lift_top_decile", "brier", "ece"} <= set(scores)
     assert model.metrics["auc"] > 0.65
+    assert sum(float(share.split("%")[0]) for share in model.metrics["blend"].split(", ")) == pytest.approx(100)
+    assert "eight factors" in model.metrics["blend"]
     assert model.metrics["test_churners"] >= training.FEWEST_CHURNERS_TESTED
     assert model.features[0] == training.Feature("service_type", "text")
     assert not {feature.name for feature in model.features} & training.NOT_FEATURES

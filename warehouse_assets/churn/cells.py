@@ -20,6 +20,8 @@ PARSEABLE_RATIO = 0.95
 LARGEST = 1e100
 # Texts that stand for a missing number or date.
 SAYS_NOTHING = frozenset({"", "-", "?", "na", "n/a", "nan", "null", "none", "unknown"})
+# A number as people write amounts: $1,234.50, -€3, 12%.
+_AMOUNT_TEXT = r"[-+]?[$€£]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?%?"
 _DATE_TEXT = re.compile(r"^\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}/\d{1,2}/\d{4})([T ]\d{1,2}:\d{2}.*)?\s*$")
 
 
@@ -76,9 +78,16 @@ def as_numbers(series: pd.Series) -> Floats:
         return np.asarray(np.real(series.to_numpy()), dtype=np.float64)
     if is_time(series):
         return as_days(series)
-    if isinstance(series.dtype, types.CategoricalDtype):
-        series = series.astype(object)
+    if isinstance(series.dtype, types.CategoricalDtype | pd.ArrowDtype):
+        series = series.astype(object)  # of Arrow's decimals pandas drops the missing ones
     values = pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    if not types.is_numeric_dtype(series):
+        texts = series.astype(object).reset_index(drop=True)[np.isnan(values)]
+        texts = texts[[isinstance(text, str) for text in texts]].str.strip()
+        amounts = texts[texts.str.fullmatch(_AMOUNT_TEXT)] if len(texts) else texts
+        if len(amounts):
+            values = values.copy()
+            values[amounts.index] = amounts.str.replace(r"[$€£,%]", "", regex=True).astype(np.float64)
     # Beyond this the square overflows; no quantity of a business is that large.
     return np.where(np.abs(values) > LARGEST, np.copysign(np.inf, values), values)
 

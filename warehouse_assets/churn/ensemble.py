@@ -13,7 +13,15 @@ import numpy as np
 
 from warehouse_assets.churn import encode
 from warehouse_assets.churn.calibrate import Calibration, expit, fit_calibration, log_losses, logit
-from warehouse_assets.churn.learners import MAX_ROUNDS, LinearModel, TreeFit, TreeModel, fit_linear_path, fit_trees
+from warehouse_assets.churn.learners import (
+    MAX_ROUNDS,
+    LinearModel,
+    TreeFit,
+    TreeModel,
+    fit_linear_path,
+    fit_slope,
+    fit_trees,
+)
 from warehouse_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,19 +44,20 @@ LARGE_ROUNDS = 300
 class FoldModel:
     """What one fold learned: target means of the wide columns, a LightGBM model per recipe, one linear model.
 
-    A recipe that the blend gives no weight has no model.
+    A recipe that the blend gives no weight has no model. ``score`` is the known score as log-odds, None without one.
     """
 
     means: dict[str, Floats]
     trees: tuple[TreeModel | None, ...]
     linear: LinearModel
+    score: LinearModel | None
 
 
 @dataclass(frozen=True)
 class Choice:
     """What cross validation chose: rounds per LightGBM recipe, the linear penalty, and the blend's weights.
 
-    ``weights`` are per learner (LightGBM recipes, linear, base rate), none negative, sum 1.
+    ``weights`` are per learner (LightGBM recipes, linear, known score, base rate), none negative, sum 1.
     """
 
     rounds: tuple[int, ...]
@@ -66,6 +75,7 @@ class Ensemble:
     calibration: Calibration
     base_rate: float
     with_hinges: bool
+    known_score: dict[str, float]
 
     def predict(self, frame: pd.DataFrame) -> Floats:
         """Calibrated probability for each row of ``frame``.
@@ -79,7 +89,7 @@ class Ensemble:
         """Calibrated log-odds for each row of ``frame``; errors as `predict`."""
         if not self.folds or not len(frame):
             return logit(self._base_rates(frame))
-        designs = _designs(self.columns, encode.read_frame(self.columns, frame), self.with_hinges)
+        designs = self._designs(frame)
         threads = Settings.from_env().threads
         total = np.zeros(len(frame))
         for fold in self.folds:
@@ -87,8 +97,10 @@ class Ensemble:
             for weight, model in zip(self.choice.weights, fold.trees, strict=False):
                 if model:
                     total += weight * model.predict(tree, threads)
-            if self.choice.weights[-2]:
-                total += self.choice.weights[-2] * fold.linear.predict(linear)
+            if self.choice.weights[-3]:
+                total += self.choice.weights[-3] * fold.linear.predict(linear)
+            if fold.score:
+                total += self.choice.weights[-2] * fold.score.predict(designs.score)
         raw = total / len(self.folds) + self.choice.weights[-1] * float(logit(np.asarray(self.base_rate)))
         return self.calibration.apply(raw)
 
@@ -96,31 +108,44 @@ class Ensemble:
         encode.read_frame(self.columns, frame)  # raises for a column that is missing
         return np.full(len(frame), self.base_rate)
 
+    def _designs(self, frame: pd.DataFrame) -> _Designs:
+        return _designs(self.columns, encode.read_frame(self.columns, frame), self.with_hinges, self.known_score)
+
+    def shares(self) -> dict[str, float]:
+        """The weight of each kind of learner in the blend, those without weight left out; they sum to 1."""
+        *trees, linear, score, base = self.choice.weights
+        names = {"lightgbm": sum(trees), "logistic": linear, "known_score": score, "base_rate": base}
+        return {name: round(weight, 4) for name, weight in names.items() if weight}
+
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """What each column adds to each row's log-odds (rows in order x used columns), before calibration.
 
-        LightGBM's own SHAP values (Lundberg 2018) and the linear learner's exact terms, weighted as in the blend;
-        positive raises the probability. Errors as `predict`.
+        LightGBM's own SHAP values (Lundberg 2018) and the exact terms of the linear learner and the known score,
+        weighted as in the blend; positive raises the probability. Errors as `predict`.
         """
         import pandas as pd
 
-        cells = encode.read_frame(self.columns, frame)
+        designs = self._designs(frame)
         used = [column.name for column in self.columns if column.kind != "ignored"]
         totals = dict.fromkeys(used, np.zeros(len(frame)))
         if self.folds and len(frame):
-            designs = _designs(self.columns, cells, self.with_hinges)
             threads = Settings.from_env().threads
             for fold in self.folds:
                 tree, linear = designs.with_means(fold.means)
                 parts = [
-                    (weight, model.contributions(tree, threads), designs.tree.source)
+                    (weight, model.contributions(tree, threads), [*designs.tree.source, *designs.codes])
                     for weight, model in zip(self.choice.weights, fold.trees, strict=False)
                     if model
                 ]
-                if self.choice.weights[-2]:
-                    parts.append((self.choice.weights[-2], fold.linear.contributions(linear), designs.linear.source))
+                if self.choice.weights[-3]:
+                    source = [*designs.linear.source, *designs.codes]
+                    parts.append((self.choice.weights[-3], fold.linear.contributions(linear), source))
+                if fold.score:
+                    parts.append(
+                        (self.choice.weights[-2], fold.score.contributions(designs.score), [*self.known_score])
+                    )
                 for weight, values, source in parts:
-                    for position, name in enumerate([*source, *designs.codes]):
+                    for position, name in enumerate(source):
                         totals[name] = totals[name] + weight / len(self.folds) * values[:, position]
         return pd.DataFrame(totals, columns=used, index=frame.index)
 
@@ -133,6 +158,7 @@ class Ensemble:
                     "means": {name: values.tolist() for name, values in fold.means.items()},
                     "trees": [model.text if model else None for model in fold.trees],
                     "linear": fold.linear.to_json(),
+                    "score": fold.score.to_json() if fold.score else None,
                 }
                 for fold in self.folds
             ],
@@ -140,6 +166,7 @@ class Ensemble:
             "calibration": self.calibration.to_json(),
             "base_rate": self.base_rate,
             "with_hinges": self.with_hinges,
+            "known_score": self.known_score,
         }
 
     @classmethod
@@ -151,6 +178,7 @@ class Ensemble:
                 {name: np.asarray(values) for name, values in fold["means"].items()},
                 tuple(TreeModel(text) if text else None for text in fold["trees"]),
                 LinearModel.from_json(fold["linear"]),
+                LinearModel.from_json(fold["score"]) if fold["score"] else None,
             )
             for fold in item["folds"]
         )
@@ -161,6 +189,7 @@ class Ensemble:
             Calibration.from_json(item["calibration"]),
             item["base_rate"],
             item["with_hinges"],
+            item["known_score"],
         )
 
 
@@ -169,6 +198,7 @@ class _Designs:
     tree: encode.Design
     linear: encode.Design
     codes: Codes
+    score: Floats
 
     def with_means(self, means: dict[str, Floats]) -> tuple[Floats, Floats]:
         extra = [means[name][codes] for name, codes in self.codes.items()]
@@ -184,13 +214,20 @@ class _FoldFit:
     trees: list[TreeFit | None]
     path: list[LinearModel]
     linear_scores: list[Floats]
+    score: LinearModel | None
+    score_log_odds: Floats
 
 
-def _designs(columns: tuple[encode.Column, ...], cells: dict[str, Any], with_hinges: bool) -> _Designs:
+def _designs(
+    columns: tuple[encode.Column, ...], cells: dict[str, Any], with_hinges: bool, known_score: dict[str, float]
+) -> _Designs:
+    tree = encode.tree_design(columns, cells)
+    known = [np.nan_to_num(cells[name]) for name in known_score]
     return _Designs(
-        encode.tree_design(columns, cells),
+        tree,
         encode.linear_design(columns, cells, with_hinges),
         encode.wide_codes(columns, cells),
+        np.column_stack([np.zeros((len(tree.values), 0)), *known]),
     )
 
 
@@ -235,13 +272,19 @@ def recipes(rows: int, minority: int, seed: int, is_large: bool = False) -> tupl
 
 
 def fit(
-    frame: pd.DataFrame, label: Floats, groups: Any = None, seed: int = 7, choice: Choice | None = None
+    frame: pd.DataFrame,
+    label: Floats,
+    groups: Any = None,
+    seed: int = 7,
+    choice: Choice | None = None,
+    known_score: dict[str, float] | None = None,
 ) -> Ensemble:
     """Fit on ``frame`` and 0/1 ``label``, both in the same row order.
 
     Rows of one value in ``groups`` (say, a customer's months) stay in one fold. With a single class, or no usable
     column, or fewer than two rows of a class the result is the base rate. A ``choice`` made before on like data is
-    kept, which takes a third of the time; else cross validation chooses.
+    kept, which takes a third of the time; else cross validation chooses. A ``known_score`` (weights of number columns,
+    from knowledge and not from the data) is one more learner: it has no more to learn than a slope.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no stubs
 
@@ -252,9 +295,12 @@ def fit(
     is_large = frame.shape[0] * frame.shape[1] > LARGE_CELLS
     plan = _plan_folds(label, groups, seed, 3 if is_large else 5)
     if not plan or all(column.kind == "ignored" for column in columns):
-        return Ensemble(columns, (), Choice((), 0.0, (0.0, 1.0)), Calibration(), rate, with_hinges)
+        return Ensemble(columns, (), Choice((), 0.0, (0.0, 0.0, 1.0)), Calibration(), rate, with_hinges, {})
+    used = {column.name for column in columns if column.kind == "number"}
+    known_score = {name: weight for name, weight in (known_score or {}).items() if name in used}
+    points = np.asarray(list(known_score.values()))
     threads = Settings.from_env().threads
-    designs = _designs(columns, encode.read_frame(columns, frame), with_hinges)
+    designs = _designs(columns, encode.read_frame(columns, frame), with_hinges, known_score)
     settings = recipes(len(label), int(min(label.sum(), len(label) - label.sum())), seed, is_large)
     if choice and len(choice.rounds) != len(settings):
         choice = None  # made on a table of another size, for which there are other recipes
@@ -280,7 +326,11 @@ def fit(
         ]
         sample = _sample(len(train), LINEAR_ROWS, seed)
         path = fit_linear_path(linear_train[sample], y[sample], penalties)
-        return _FoldFit(held, fold_means, trees, path, [model.predict(linear[held]) for model in path])
+        known = fit_slope(designs.score[train], points, y) if known_score else None
+        known_scores = known.predict(designs.score[held]) if known else np.zeros(len(held))
+        return _FoldFit(
+            held, fold_means, trees, path, [model.predict(linear[held]) for model in path], known, known_scores
+        )
 
     # One BLAS thread each: OpenBLAS threads called from several threads wait for each other (29 s against 1.6 s).
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(max_workers=min(threads, len(plan))) as pool:
@@ -289,7 +339,10 @@ def fit(
     chosen_rounds = choice.rounds if choice else _common_rounds(fits)
     scores, position = _out_of_fold(fits, chosen_rounds, label, is_path_open=choice is None)
     if choice is None:
-        weights = blend_weights(np.vstack([scores, np.full(len(label), base)]), label)
+        learners = np.vstack([scores if known_score else scores[:-1], np.full(len(label), base)])
+        weights = blend_weights(learners, label, _rows_per_case(label, groups))
+        if not known_score:
+            weights = np.insert(weights, -1, 0.0)
         choice = Choice(chosen_rounds, penalties[position], tuple(float(weight) for weight in weights))
     blended = np.asarray(choice.weights[:-1]) @ scores + choice.weights[-1] * base
     folds = tuple(
@@ -300,11 +353,12 @@ def fit(
                 for index, tree in enumerate(fit.trees)
             ),
             fit.path[position],
+            fit.score if choice.weights[-2] else None,
         )
         for fit in fits
     )
     calibration = fit_calibration(blended, label, seed)
-    return Ensemble(columns, folds, choice, calibration, rate, with_hinges)
+    return Ensemble(columns, folds, choice, calibration, rate, with_hinges, known_score)
 
 
 def _out_of_fold(
@@ -318,30 +372,44 @@ def _out_of_fold(
     rows = len(label)
     times = np.bincount(np.concatenate([fit.held for fit in fits]), minlength=rows).astype(float)
     linear = np.zeros((len(fits[0].path), rows))
-    scores = np.zeros((len(rounds) + 1, rows))
+    scores = np.zeros((len(rounds) + 2, rows))
     for fit in fits:
         linear[:, fit.held] += np.vstack(fit.linear_scores) / times[fit.held]
         for index, tree in enumerate(fit.trees):
             if tree:
                 scores[index, fit.held] += tree.held_out(rounds[index]) / times[fit.held]
+        scores[-1, fit.held] += fit.score_log_odds / times[fit.held]
     losses = [log_losses(path_scores, label).mean() for path_scores in linear]
     position = int(np.argmin(losses)) if is_path_open else len(linear) - 1
-    scores[-1] = linear[position]
+    scores[-2] = linear[position]
     return scores, position
 
 
-def blend_weights(scores: Floats, label: Floats, step: float = 0.1) -> Floats:
-    """Weights (summing to 1, none negative) of the learners' log-odds with the lowest log loss, on a grid of 0.1."""
+def blend_weights(scores: Floats, label: Floats, rows_per_case: float = 1.0) -> Floats:
+    """Weights (tenths, summing to 1, none negative) of the learners' log-odds.
+
+    The mean of all blends in tenths, each by its likelihood: few cases leave several learners in, many choose the
+    blend of lowest log loss. Rows that tell of one case together (a customer's months) count as one.
+    """
     import itertools
 
-    learners = len(scores)
-    units = round(1.0 / step)
-    grid = (
-        np.asarray([combo for combo in itertools.product(range(units + 1), repeat=learners) if sum(combo) == units])
-        / units
-    )
-    losses = [float(log_losses(weights @ scores, label).mean()) for weights in grid]
-    return np.asarray(grid[int(np.argmin(losses))])
+    units = 10
+    combinations = itertools.combinations(range(units + len(scores) - 1), len(scores) - 1)
+    bars = np.asarray([(-1, *bars, units + len(scores) - 1) for bars in combinations])
+    grid = np.diff(bars, axis=1) - 1
+    losses = np.asarray([log_losses(blend @ scores, label).sum() for blend in grid / units])
+    likelihood = np.exp((losses.min() - losses) / rows_per_case)
+    mean = likelihood @ grid / likelihood.sum()
+    weights = np.floor(mean)
+    left = units - int(weights.sum())
+    weights[np.argsort(weights - mean, kind="stable")[:left]] += 1
+    return np.asarray(weights / units)
+
+
+def _rows_per_case(label: Floats, groups: Any) -> float:
+    if groups is None or not label.any():
+        return 1.0
+    return float(label.sum() / len(np.unique(np.asarray(groups)[label > 0])))
 
 
 def _plan_folds(label: Floats, groups: Any, seed: int, most: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:

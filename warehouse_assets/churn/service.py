@@ -53,7 +53,7 @@ def train_model(connection: psycopg.Connection, run_id: str | None, force: bool 
     model = training.train(frame)
     candidate = registry.Candidate(
         MODEL,
-        "lightgbm + ridge logistic, calibrated",
+        "lightgbm + ridge logistic + eight-factor score, calibrated",
         model.to_text(),
         storage.feature_list(model),
         model.parameters,

@@ -14,7 +14,7 @@ import numpy as np
 
 from warehouse_assets.churn import encode, ensemble
 from warehouse_assets.churn.calibrate import expit
-from warehouse_assets.churn.factors import FACTOR_SUFFIX, factor_scores
+from warehouse_assets.churn.factors import FACTOR_SUFFIX, FACTORS, factor_scores
 from warehouse_assets.churn.learners import fit_linear_path
 from warehouse_assets.churn.metrics import metrics
 from warehouse_assets.churn.reasons import factor_contributions, reasons_of, risk_tier, suggested_action
@@ -38,7 +38,9 @@ WINDOW_DAYS = 90
 FEWEST_ROWS = 300
 FEWEST_CHURNERS = 20
 FEWEST_CHURNERS_TESTED = 5
-FORMAT = 1
+FORMAT = 2
+# The churn score as a learner of the blend: what each factor's column counts for in it.
+FACTOR_WEIGHTS = {f"{factor.name}{FACTOR_SUFFIX}": factor.weight for factor in FACTORS}
 
 
 @dataclass(frozen=True)
@@ -182,19 +184,22 @@ def train(frame: pd.DataFrame, as_of: date | None = None, seed: int = 7) -> Chur
     customers = known[CUSTOMER].to_numpy()
     split = split_by_time(known)
 
-    judged = ensemble.fit(table.iloc[split.train], label[split.train], customers[split.train], seed)
+    judged = ensemble.fit(
+        table.iloc[split.train], label[split.train], customers[split.train], seed, known_score=FACTOR_WEIGHTS
+    )
     probability = judged.predict(table.iloc[split.test])
     scores = {
         **_judge(label[split.test], probability),
         "factor_score": _judge(label[split.test], _factor_baseline(table, label, split)),
         "logistic": _judge(label[split.test], _logistic_baseline(table, label, split)),
+        "blend": blend_in_words(judged),
         "test_rows": len(split.test),
         "test_churners": int(label[split.test].sum()),
         "train_rows": len(split.train),
         "split": split.kind,
         "test_from": str(pd.Timestamp(known[MONTH].iloc[split.test].min()).date()),
     }
-    fitted = ensemble.fit(table, label, customers, seed, judged.choice if judged.folds else None)
+    fitted = ensemble.fit(table, label, customers, seed, judged.choice if judged.folds else None, FACTOR_WEIGHTS)
     months = pd.to_datetime(known[MONTH])
     return ChurnModel(
         features,
@@ -214,6 +219,17 @@ def train(frame: pd.DataFrame, as_of: date | None = None, seed: int = 7) -> Chur
         months.min().date(),
         months.max().date(),
     )
+
+
+def blend_in_words(fitted: ensemble.Ensemble) -> str:
+    """What the probabilities are made of, such as `60% LightGBM, 10% logistic regression, 30% eight factors`."""
+    titles = {
+        "lightgbm": "LightGBM",
+        "logistic": "logistic regression",
+        "known_score": "eight factors",
+        "base_rate": "base rate",
+    }
+    return ", ".join(f"{share:.0%} {titles[learner]}" for learner, share in fitted.shares().items())
 
 
 def score(model: ChurnModel, frame: pd.DataFrame) -> pd.DataFrame:

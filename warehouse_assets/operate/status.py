@@ -162,6 +162,7 @@ _SCORES = {
     "lift {lift_top_decile:.1f} in the top tenth": (),
     "Brier {brier:.3f}": (),
     "calibration error {ece:.3f}": (),
+    "blend of {blend}": (),
     "MASE {mase:.3f}": ("seasonal naive {mase_seasonal_naive:.3f}",),
     "intervals cover {coverage:.3f}": (),
     "{series} series": (),
