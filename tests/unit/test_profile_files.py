@@ -229,6 +229,43 @@ def test_gzip_and_globs_and_files_with_other_columns(profile_of: Callable[..., F
     assert [(row["load_id"], row["route_id"]) for row in rows] == [("1", None), ("2", "R9")]
 
 
+# Regression: columns that had to be there were looked for in all files together, so one with a renamed column gave nulls.
+def test_each_file_of_a_glob_has_the_columns_that_must_be_there(profile_of: Callable[..., FilesProfile]) -> None:
+    profile = profile_of("id,day,weight,tipped\n1,2024-03-05,5,\n", source="    columns: [id, weight]\n")
+    manifest = profile.manifest.directory / "profile.yml"
+    manifest.write_text(manifest.read_text().replace("loads.csv", "loads*.csv"))
+    (profile.manifest.directory / "loads-2.csv").write_text("id,day,weigth,tipped\n2,2024-03-06,5,\n")
+    again = open_profile(str(profile.manifest.directory), {})
+    assert isinstance(again, FilesProfile)
+    with pytest.raises(UserError, match=r"loads-2\.csv has no column 'weight' \(did you mean 'weigth'\?\)"):
+        read(again)
+
+
+# Regression: the zone of a time given as text was dropped, so an evening's load counted for the day after.
+def test_a_time_with_a_zone_given_for_a_date_becomes_the_day_it_is_here(
+    profile_of: Callable[..., FilesProfile],
+) -> None:
+    days = ["2024-03-06T02:30:00Z", "2024-03-06 02:30:00+00:00", "2024-03-05T23:30:00-06:00", "2024-03-05 23:30"]
+    profile = profile_of("id,day,weight,tipped\n" + "".join(f"{n},{day},5,\n" for n, day in enumerate(days)))
+    rows, rejects = read(profile)
+    assert [row["service_date"] for row in rows] == [date(2024, 3, 5)] * 4
+    assert not rejects
+
+
+# Regression: the load stopped, since PostgreSQL refused the date that stood for infinity.
+def test_an_infinite_date_or_time_does_not_fit(profile_of: Callable[..., FilesProfile]) -> None:
+    profile = profile_of(
+        "id,day,weight,tipped\n1,infinity,5,\n2,2024-03-05,5,-infinity\n"
+        + "".join(f"{n},2024-03-05,5,2024-03-05 10:00\n" for n in range(3, 7))
+    )
+    rows, rejects = read(profile)
+    assert [row["load_id"] for row in rows] == ["3", "4", "5", "6"]
+    assert [reject.reason for reject in rejects] == [
+        "service_date 'infinity' is no date",
+        "tipped_at '-infinity' is no timestamptz",
+    ]
+
+
 def test_a_cut_off_gzip_file_is_named(profile_of: Callable[..., FilesProfile]) -> None:
     whole = gzip.compress(b"id,day,weight,tipped\n" + b"".join(b"%d,2024-03-05,5,\n" % n for n in range(9999)))
     with pytest.raises(UserError, match=r"loads\.csv\.gz is a broken or cut-off gzip file"):
