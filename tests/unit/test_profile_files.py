@@ -162,6 +162,7 @@ def test_lines_are_right_after_blank_lines_long_values_and_refused_lines(
         ('id,day,weight,tipped\n1,2024-03-05,5,\n"2"3,2024-03-05,5,\n', "Line 3 .* has text after a closing quote"),
         ("", "is empty"),
         ("\n\n", "names no columns"),
+        ("\ufeffid,day\n".encode("utf-16"), r"is no text in utf-8; .* as encoding: utf-16 or the like"),
         ("id,day,weight\n1,2024-03-05,5\n", "loads.sql is refused by DuckDB .*tipped"),
         (
             "id,day,weight,tipped\n" + "".join(f"{n},2024-03-05,{n} lb,\n" for n in range(30)),
@@ -170,7 +171,7 @@ def test_lines_are_right_after_blank_lines_long_values_and_refused_lines(
     ],
 )
 def test_a_file_that_is_not_what_it_says_ends_in_one_sentence(
-    profile_of: Callable[..., FilesProfile], text: str, sentence: str
+    profile_of: Callable[..., FilesProfile], text: str | bytes, sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence) as error:
         read(profile_of(text))
@@ -210,6 +211,18 @@ def test_encoding_delimiter_header_skip_and_nulls_can_be_stated(profile_of: Call
         ("Åse", date(2024, 3, 5), Decimal("12.50")),
     ]
     assert not rejects
+
+
+# Regression: commas inside the quotes of a header were counted as delimiters.
+def test_the_delimiter_is_what_parts_the_names_of_the_header(profile_of: Callable[..., FilesProfile]) -> None:
+    profile = profile_of(
+        '"id";"day, month, year";"weight, net, lb"\n1;2024-03-05;5\n',
+        selects={
+            "loads": "select id as load_id, day_month_year as service_date, weight_net_lb as weight_lb from loads_file"
+        },
+    )
+    ((row,), _) = read(profile)
+    assert (row["load_id"], row["weight_lb"]) == ("1", Decimal("5.00"))
 
 
 def test_gzip_and_globs_and_files_with_other_columns(profile_of: Callable[..., FilesProfile]) -> None:

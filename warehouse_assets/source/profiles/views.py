@@ -161,6 +161,11 @@ class FileViews:
             spooled = self._parquet(source, files)
         else:
             spooled = self._text_rows(source, files, _SPOOLERS[str(formats.pop())])
+        if not spooled.columns and not (source.columns or source.optional_columns):
+            raise UserError(
+                f"{where}: {files[0].shown} holds no rows, and so names no columns; if that may be, list them under "
+                "columns: in profile.yml."
+            )
         return spooled
 
     def _require_columns(self, source: FileSource, file: LocalFile, names: list[str]) -> None:
