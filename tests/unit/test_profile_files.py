@@ -242,7 +242,7 @@ def test_gzip_and_globs_and_files_with_other_columns(profile_of: Callable[..., F
     assert [(row["load_id"], row["route_id"]) for row in rows] == [("1", None), ("2", "R9")]
 
 
-# Regression: columns that had to be there were looked for in all files together, so one with a renamed column gave nulls.
+# Regression: such columns were looked for in all files together, so one with a renamed column gave nulls.
 def test_each_file_of_a_glob_has_the_columns_that_must_be_there(profile_of: Callable[..., FilesProfile]) -> None:
     profile = profile_of("id,day,weight,tipped\n1,2024-03-05,5,\n", source="    columns: [id, weight]\n")
     manifest = profile.manifest.directory / "profile.yml"

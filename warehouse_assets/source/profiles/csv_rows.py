@@ -245,8 +245,8 @@ def _header(file: LocalFile, source: FileSource) -> tuple[list[str], int, str]:
     first = first.removeprefix(_BOM)
     if "\x00" in first:
         raise UserError(
-            f"{file.shown} holds NUL bytes in its first line, so it is no text in {source.encoding}; if it is in another "
-            "encoding, state it in profile.yml as encoding: utf-16 or the like. Or is it another format?"
+            f"{file.shown} holds NUL bytes in its first line, so it is no text in {source.encoding}; if it is in "
+            "another encoding, state it in profile.yml as encoding: utf-16 or the like. Or is it another format?"
         )
     quote = re.escape(source.quote)
     between = re.sub(f"{quote}[^{quote}]*{quote}", "", first)  # a comma inside quotes parts nothing

@@ -161,7 +161,8 @@ def cast_expression(name: str, source: SourceColumn, column: Column, time_zone: 
             return value + as_target
         if is_text:
             return sql.SQL(
-                "(case when {text} ~ {pattern} then ({text}::timestamptz at time zone {zone})::date else {text}::date end)"
+                "(case when {text} ~ {pattern} then ({text}::timestamptz at time zone {zone})::date "
+                "else {text}::date end)"
             ).format(text=blank_is_null, pattern=sql.Literal(TEXT_WITH_ZONE), zone=zone)
         return None
     if kind == "timestamp with time zone":
