@@ -400,6 +400,19 @@ def test_a_wrong_select_ends_in_one_sentence(
     assert "\n" not in str(error.value)
 
 
+# Regression: DuckDB's own picture of the statement was shown, and no remedy, where the value came after the first rows.
+def test_a_cast_that_fails_late_in_a_file_ends_in_the_sentence_of_one_that_fails_early(
+    profile_of: Callable[..., FilesProfile],
+) -> None:
+    lines = [f"{n},2024-03-05,{'x' if n == 70_000 else n},\n" for n in range(70_001)]
+    profile = profile_of(
+        "id,day,weight,tipped\n" + "".join(lines),
+        selects={"loads": "select id as load_id, day as service_date, weight::double as weight_lb from loads_file"},
+    )
+    with pytest.raises(UserError, match=r"fails on the data \(Conversion .* to DOUBLE[^^]*\); hand the text on uncast"):
+        read(profile)
+
+
 def test_many_wrong_values_are_no_burden(profile_of: Callable[..., FilesProfile]) -> None:
     # Regression: each refused row was looked at by a query of its own, which took minutes for some ten thousand.
     lines = (f"{n},2024-03-05,{'x' if n % 5 < 2 else n},\n" for n in range(100_000))

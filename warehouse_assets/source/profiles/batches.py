@@ -187,10 +187,8 @@ class RecordBatches:
                 if kept := self._set_aside(batch):
                     self.rows += kept.num_rows
                     yield kept
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:
             raise select_error(self._where, error) from error
-        except OSError as error:
-            raise UserError(f"{self._where} cannot be read to its end ({' '.join(str(error).split())}).") from error
         self._judge_types(is_last=True)
 
     def _set_aside(self, batch: "pa.RecordBatch") -> "pa.RecordBatch | None":
