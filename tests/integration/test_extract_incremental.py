@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -18,6 +19,7 @@ from test_extract_company import (  # noqa: F401  fixtures
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract import checks, incremental
 from warehouse_assets.source.contract import Contract
+from warehouse_assets.source.profiles import open_profile
 
 # a small table is read whole, a large one by its cursor: the outcome is the same
 either_way = pytest.mark.parametrize("whole_rows", [-1, 20_000], ids=["by cursor", "whole"])
@@ -225,6 +227,20 @@ def test_a_business_day_is_that_of_the_companys_time_zone(company: Company) -> N
     company.source("insert into tips values ('1', 'A', '2024-03-02 05:30Z', 5), ('2', 'A', '2024-03-02 06:30Z', 5)")
     company.extract("tips")
     assert company.dirty("tips") == [date(2024, 3, 1), date(2024, 3, 2)]
+
+
+# Regression: rows loaded before the zone of a profile was corrected kept the times of the wrong one.
+def test_another_time_zone_of_the_profile_reads_the_table_whole(
+    company: Company, by_cursor: None, tmp_path: Path
+) -> None:
+    add_stops(company, 600)
+    (tmp_path / "stops.sql").write_text(
+        "select stop_id, service_date, status, updated_at at time zone 'UTC' as updated_at from stops", encoding="utf-8"
+    )
+    for zone, first in (("UTC", "2024-03-01 12:00:00+00"), ("America/Denver", "2024-03-01 19:00:00+00")):
+        (tmp_path / "profile.yml").write_text(f"kind: postgres\ntime_zone: {zone}\n", encoding="utf-8")
+        company.extract("stops", profile=open_profile(str(tmp_path), {}, company.operational, contract=CONTRACT))
+        assert company.ask("select min(updated_at)::text from raw.stops") == [first]
 
 
 def test_what_a_source_purges_stays_under_the_policy_keep(company: Company) -> None:

@@ -168,6 +168,16 @@ def test_other_types_become_the_contract_s(
     assert [event["properties"] for event in events] == [{"a": 1}, None, []]
 
 
+# Regression: the zone of a time given as text was dropped, so an evening's event counted for the day after.
+def test_a_time_with_a_zone_given_as_text_for_a_date_becomes_the_day_it_is_there(
+    open_acme: Callable[..., PostgresProfile], source: psycopg.Connection
+) -> None:
+    texts = "('2024-03-06T02:30:00Z'), ('2024-03-05 23:30:00-06'), ('2024-03-05 23:30'), ('2024-03-05')"
+    select = f"select day as load_id, day as service_date from (values {texts}) as tickets (day)"  # noqa: S608  # test's own
+    days = [row["service_date"] for row in rows_of(open_acme({"loads": select}), source, "loads")]
+    assert days == [date(2024, 3, 5)] * 4
+
+
 def test_a_cursor_is_known_only_where_the_select_gives_it(
     open_acme: Callable[..., PostgresProfile], source: psycopg.Connection
 ) -> None:

@@ -163,6 +163,7 @@ def test_lines_are_right_after_blank_lines_long_values_and_refused_lines(
         ('id,day,weight,tipped\n1,2024-03-05,5,\n"2"3,2024-03-05,5,\n', "Line 3 .* has text after a closing quote"),
         ("", "is empty"),
         ("\n\n", "names no columns"),
+        ("\ufeffid,day\n".encode("utf-16"), r"is no text in utf-8; .* as encoding: utf-16 or the like"),
         ("id,day,weight\n1,2024-03-05,5\n", "loads.sql is refused by DuckDB .*tipped"),
         (
             "id,day,weight,tipped\n" + "".join(f"{n},2024-03-05,{n} lb,\n" for n in range(30)),
@@ -171,7 +172,7 @@ def test_lines_are_right_after_blank_lines_long_values_and_refused_lines(
     ],
 )
 def test_a_file_that_is_not_what_it_says_ends_in_one_sentence(
-    profile_of: Callable[..., FilesProfile], text: str, sentence: str
+    profile_of: Callable[..., FilesProfile], text: str | bytes, sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence) as error:
         read(profile_of(text))
@@ -213,6 +214,18 @@ def test_encoding_delimiter_header_skip_and_nulls_can_be_stated(profile_of: Call
     assert not rejects
 
 
+# Regression: commas inside the quotes of a header were counted as delimiters.
+def test_the_delimiter_is_what_parts_the_names_of_the_header(profile_of: Callable[..., FilesProfile]) -> None:
+    profile = profile_of(
+        '"id";"day, month, year";"weight, net, lb"\n1;2024-03-05;5\n',
+        selects={
+            "loads": "select id as load_id, day_month_year as service_date, weight_net_lb as weight_lb from loads_file"
+        },
+    )
+    ((row,), _) = read(profile)
+    assert (row["load_id"], row["weight_lb"]) == ("1", Decimal("5.00"))
+
+
 def test_gzip_and_globs_and_files_with_other_columns(profile_of: Callable[..., FilesProfile]) -> None:
     profile = profile_of(
         gzip.compress(b"id,day,weight,tipped\n1,2024-03-05,5,\n"),
@@ -228,6 +241,43 @@ def test_gzip_and_globs_and_files_with_other_columns(profile_of: Callable[..., F
     assert isinstance(again, FilesProfile)
     rows, _ = read(again)
     assert [(row["load_id"], row["route_id"]) for row in rows] == [("1", None), ("2", "R9")]
+
+
+# Regression: such columns were looked for in all files together, so one with a renamed column gave nulls.
+def test_each_file_of_a_glob_has_the_columns_that_must_be_there(profile_of: Callable[..., FilesProfile]) -> None:
+    profile = profile_of("id,day,weight,tipped\n1,2024-03-05,5,\n", source="    columns: [id, weight]\n")
+    manifest = profile.manifest.directory / "profile.yml"
+    manifest.write_text(manifest.read_text().replace("loads.csv", "loads*.csv"))
+    (profile.manifest.directory / "loads-2.csv").write_text("id,day,weigth,tipped\n2,2024-03-06,5,\n")
+    again = open_profile(str(profile.manifest.directory), {})
+    assert isinstance(again, FilesProfile)
+    with pytest.raises(UserError, match=r"loads-2\.csv has no column 'weight' \(did you mean 'weigth'\?\)"):
+        read(again)
+
+
+# Regression: the zone of a time given as text was dropped, so an evening's load counted for the day after.
+def test_a_time_with_a_zone_given_for_a_date_becomes_the_day_it_is_here(
+    profile_of: Callable[..., FilesProfile],
+) -> None:
+    days = ["2024-03-06T02:30:00Z", "2024-03-06 02:30:00+00:00", "2024-03-05T23:30:00-06:00", "2024-03-05 23:30"]
+    profile = profile_of("id,day,weight,tipped\n" + "".join(f"{n},{day},5,\n" for n, day in enumerate(days)))
+    rows, rejects = read(profile)
+    assert [row["service_date"] for row in rows] == [date(2024, 3, 5)] * 4
+    assert not rejects
+
+
+# Regression: the load stopped, since PostgreSQL refused the date that stood for infinity.
+def test_an_infinite_date_or_time_does_not_fit(profile_of: Callable[..., FilesProfile]) -> None:
+    profile = profile_of(
+        "id,day,weight,tipped\n1,infinity,5,\n2,2024-03-05,5,-infinity\n"
+        + "".join(f"{n},2024-03-05,5,2024-03-05 10:00\n" for n in range(3, 7))
+    )
+    rows, rejects = read(profile)
+    assert [row["load_id"] for row in rows] == ["3", "4", "5", "6"]
+    assert [reject.reason for reject in rejects] == [
+        "service_date 'infinity' is no date",
+        "tipped_at '-infinity' is no timestamptz",
+    ]
 
 
 def test_a_cut_off_gzip_file_is_named(profile_of: Callable[..., FilesProfile]) -> None:
@@ -349,6 +399,19 @@ def test_a_wrong_select_ends_in_one_sentence(
     with pytest.raises(UserError, match=sentence) as error:
         read(profile_of("id,day,weight,tipped\nx,2024-03-05,5,y\n", selects={"loads": select}))
     assert "\n" not in str(error.value)
+
+
+# Regression: DuckDB's own picture of the statement was shown, and no remedy, where the value came after the first rows.
+def test_a_cast_that_fails_late_in_a_file_ends_in_the_sentence_of_one_that_fails_early(
+    profile_of: Callable[..., FilesProfile],
+) -> None:
+    lines = [f"{n},2024-03-05,{'x' if n == 70_000 else n},\n" for n in range(70_001)]
+    profile = profile_of(
+        "id,day,weight,tipped\n" + "".join(lines),
+        selects={"loads": "select id as load_id, day as service_date, weight::double as weight_lb from loads_file"},
+    )
+    with pytest.raises(UserError, match=r"fails on the data \(Conversion .* to DOUBLE[^^]*\); hand the text on uncast"):
+        read(profile)
 
 
 def test_many_wrong_values_are_no_burden(profile_of: Callable[..., FilesProfile]) -> None:

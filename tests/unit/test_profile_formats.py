@@ -13,7 +13,7 @@ import pytest
 from test_profile_files import read, write_profile
 
 from warehouse_assets.errors import UserError
-from warehouse_assets.source.profiles import FilesProfile
+from warehouse_assets.source.profiles import FilesProfile, open_profile
 
 
 @pytest.fixture
@@ -92,6 +92,8 @@ def test_a_long_json_array_is_read_across_blocks_with_its_lines(profile_of: Call
         ("a.json", b'[{"id": 1}\n {"id": 2}]', r"Line 2 of .*a\.json is no valid JSON \(after an array's element"),
         ("a.json", b'{"id": 1,\n "day": }', r"Line 2 of .*a\.json is no valid JSON"),
         ("a.json", b'[{"id": 1},\n{"id": "\xff"}]', r"Line 2 of .*a\.json is no UTF-8"),
+        # Regression: DuckDB was said to refuse the SELECT, whose columns it did not know.
+        ("a.json", b"[]", r"a\.json holds no rows, and so names no columns; if that may be, list them under columns:"),
         ("a.json", b"[1, 2]", r"Line 1 of .*a\.json is no JSON object"),
         ("a.json", b'[{"id": NaN}]', "NaN is no JSON value"),
         # Regression: this ended in a RecursionError.
@@ -134,7 +136,10 @@ XML_SELECT = {
 }
 
 
-@pytest.mark.parametrize("rows", [".//loads/load", "/export/loads/load", "loads/load"])
+# Regression: a path written with the file's own prefixes found nothing.
+@pytest.mark.parametrize(
+    "rows", [".//loads/load", "/export/loads/load", "loads/load", ".//a:loads/load", "/a:export/{urn:x/1}loads/load"]
+)
 @pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1", "utf-16"])
 def test_xml_elements_become_rows(profile_of: Callable[..., FilesProfile], rows: str, encoding: str) -> None:
     text = XML.format(encoding=encoding).encode(encoding)
@@ -187,6 +192,23 @@ def test_parquet_keeps_its_types(profile_of: Callable[..., FilesProfile], tmp_pa
     assert [(row["load_id"], row["weight_lb"]) for row in rows] == [("1", Decimal("1.50")), ("2", None)]
     assert rows[0]["tipped_at"] == datetime(2024, 3, 5, 16, tzinfo=UTC)
     assert [(reject.line, reject.reason.split()[0]) for reject in rejects] == [(3, "weight_lb")]
+
+
+# Regression: a folder named like a column, as in a partitioned export, stood in for the values of the file.
+def test_a_folder_s_name_stands_in_for_no_column(profile_of: Callable[..., FilesProfile]) -> None:
+    content = pa.BufferOutputStream()
+    pq.write_table(pa.table({"id": ["1"], "day": ["2024-03-05"], "route": ["R-7"]}), content)
+    select = "select id as load_id, day as service_date, route as route_id, _file as load_type from loads_file"
+    profile = profile_of(b"", name="route=all.parquet", selects={"loads": select})
+    folder = profile.manifest.directory / "route=7"
+    folder.mkdir()
+    (folder / "part.parquet").write_bytes(content.getvalue().to_pybytes())
+    manifest = profile.manifest.directory / "profile.yml"
+    manifest.write_text(manifest.read_text().replace("route=all.parquet", '"route=*/*.parquet"'))
+    again = open_profile(str(profile.manifest.directory), {})
+    assert isinstance(again, FilesProfile)
+    ((row,), _) = read(again)
+    assert (row["route_id"], row["load_type"].endswith("route=7/part.parquet")) == ("R-7", True)
 
 
 def test_a_broken_parquet_file_is_named(profile_of: Callable[..., FilesProfile]) -> None:

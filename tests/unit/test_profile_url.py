@@ -67,6 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(CSV, "text/csv", Content_Length=str(len(CSV) + 100))
             case "/slow.csv":
                 self.server.released.wait(20)  # type: ignore[attr-defined]  # an event set by the fixture
+            case "/down" | "/busy":
+                self.send_error(503 if self.path == "/down" else 429)
             case "/odd":
                 self._answer(CSV, "application/octet-stream")
             case "/page.csv":
@@ -160,6 +162,9 @@ def test_rows_come_by_url(server: str, profile_at: Callable[..., FilesProfile], 
         # URL             profile.yml                  what the reader is told
         ("/gone.csv", "", "/gone.csv answers 404 Not Found"),
         ("/api/loads", "    rows: result.rows\n", "/api/loads answers 401 Unauthorized"),
+        # Regression: the user was told to correct URL and credentials, which were right.
+        ("/down", "", "/down answers 503 Service Unavailable; run again later"),
+        ("/busy", "", "/busy answers 429 Too Many Requests; run again later"),
         ("/slow.csv", "    timeout_seconds: 0.3\n", "/slow.csv did not answer within 0.3 seconds"),
         ("/cut.csv", "", "/cut.csv broke off after 33 of 133 bytes"),
         ("/odd", "", "the format of http.*/odd is not plain from its name"),

@@ -26,8 +26,8 @@ _DBT_SCHEMAS = frozenset({"staging", "intermediate", "features", "marts"})
 _FULL_NAMES = {"timestamptz": "timestamp with time zone"}
 
 
-def contract_hash(table: Table, select: str, time_zone: str) -> str:
-    """Fingerprint of everything that decides what raw holds: the contract entry, the profile's select, the time zone.
+def contract_hash(table: Table, select: str, time_zone: str, source_zone: str) -> str:
+    """Fingerprint of all that decides what raw holds: contract entry, select, the company's and the source's zone.
 
     Descriptions do not count.
     """
@@ -35,7 +35,7 @@ def contract_hash(table: Table, select: str, time_zone: str) -> str:
     entry.pop("description")
     for column in entry["columns"]:
         column.pop("description")
-    text = json.dumps([entry, select, time_zone], sort_keys=True)
+    text = json.dumps([entry, select, time_zone, source_zone], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

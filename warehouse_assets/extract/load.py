@@ -79,7 +79,7 @@ class _Work:
             calendar=self.calendar,
             options=self.options,
             load=_attempt(table, self.profile, self.run_id),
-            contract_hash=ddl.contract_hash(table, select, self.calendar.time_zone),
+            contract_hash=ddl.contract_hash(table, select, self.calendar.time_zone, self.profile.manifest.time_zone),
             counter=self.counter,
             on_table=self.on_table,
         )

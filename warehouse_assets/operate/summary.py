@@ -54,6 +54,10 @@ _FORECASTS = """
     ) as before
     order by grain, metric
 """
+# a first run that fails early has not made what the forecasts are told beside
+_HAS_HISTORY = """
+    select to_regclass('features.daily_series') is not null and to_regclass('features.monthly_series') is not null
+"""
 _CHURN = """
     select
         count(*),
@@ -135,7 +139,8 @@ def print_summary(console: Console, databases: Databases, outcome: RunOutcome, s
     """Print rows per warehouse, scores, forecasts, checks, seconds and what to do next."""
     with connect(databases.warehouse, application_name="warehouse run") as connection:
         tables, models = read_tables(connection), read_models(connection)
-        forecasts = connection.execute(_FORECASTS).fetchall()
+        ((has_history,),) = connection.execute(_HAS_HISTORY).fetchall()
+        forecasts = connection.execute(_FORECASTS).fetchall() if has_history else []
         (churn,) = connection.execute(_CHURN).fetchall()
         profile = stored_profile(connection)
     with connect(databases.dagster, application_name="warehouse run") as connection:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.source.contract import Table
-from warehouse_assets.source.profiles.duck import quoted, select_error
+from warehouse_assets.source.profiles.duck import literal, quoted, select_error
 from warehouse_assets.source.profiles.rejects import Reject
 from warehouse_assets.source.profiles.spool import FILE, LINE, MAX_REJECTS, shown_text, storable
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ROWS_PER_BATCH = 65_536
 _ENOUGH_TO_JUDGE = 20
+#: Text that ends as a time with a zone does, to PostgreSQL as to DuckDB; cast to a date, either would drop the zone.
+TEXT_WITH_ZONE = r"\d:\d\d(:\d\d(\.\d+)?)?\s*([+-]\d\d(:?\d\d)?|Z|UTC|GMT)\s*$"
 _REJECT, _WRONG = "_reject", "_wrong"
 
 
@@ -55,8 +57,8 @@ def _duck_type(data_type: str) -> str:
 def typed(name: str, source_type: str, data_type: str) -> str:
     """The SQL that casts column ``name`` of the profile's row from DuckDB's ``source_type``.
 
-    A value that does not fit becomes null. Blank text is null for every type but text. A whole
-    number is not made from a fraction.
+    A value that does not fit becomes null, an infinite date or time among them. Blank text is null for every type but
+    text. A time with zone becomes the day it is in the session's. A whole number is not made from a fraction.
     """
     column = f"profile.{quoted(name)}"
     is_text = source_type == "VARCHAR"
@@ -68,6 +70,13 @@ def typed(name: str, source_type: str, data_type: str) -> str:
     cast = f"try_cast({value} as {_duck_type(data_type)})"
     if data_type in ("integer", "bigint") and (is_text or source_type.startswith(("DECIMAL", "DOUBLE", "FLOAT"))):
         return f"case when coalesce(try_cast({value} as decimal(38, 6)) % 1, 0) = 0 then {cast} end"
+    if data_type == "date" and is_text:
+        cast = (
+            f"case when regexp_matches({value}, {literal(TEXT_WITH_ZONE)}) "
+            f"then try_cast({value} as timestamptz)::date else {cast} end"
+        )
+    if data_type in ("date", "timestamptz"):
+        return f"case when isfinite({cast}) then {cast} end"
     return cast
 
 
@@ -178,10 +187,8 @@ class RecordBatches:
                 if kept := self._set_aside(batch):
                     self.rows += kept.num_rows
                     yield kept
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:
             raise select_error(self._where, error) from error
-        except OSError as error:
-            raise UserError(f"{self._where} cannot be read to its end ({' '.join(str(error).split())}).") from error
         self._judge_types(is_last=True)
 
     def _set_aside(self, batch: "pa.RecordBatch") -> "pa.RecordBatch | None":

@@ -244,8 +244,13 @@ def _header(file: LocalFile, source: FileSource) -> tuple[list[str], int, str]:
         raise UserError(f"{file.shown} is empty; a CSV begins with a header line.")
     first = first.removeprefix(_BOM)
     if "\x00" in first:
-        raise UserError(f"{file.shown} holds NUL bytes in its first line, so it is no text; is it another format?")
-    delimiter = source.delimiter or max(",;\t|", key=lambda mark: (first.count(mark), -",;\t|".index(mark)))
+        raise UserError(
+            f"{file.shown} holds NUL bytes in its first line, so it is no text in {source.encoding}; if it is in "
+            "another encoding, state it in profile.yml as encoding: utf-16 or the like. Or is it another format?"
+        )
+    quote = re.escape(source.quote)
+    between = re.sub(f"{quote}[^{quote}]*{quote}", "", first)  # a comma inside quotes parts nothing
+    delimiter = source.delimiter or max(",;\t|", key=lambda mark: (between.count(mark), -",;\t|".index(mark)))
     if source.header is not None:
         return list(source.header), source.skip_lines, delimiter
     reader = csv.reader(_chain(first, islice(lines, 50)), delimiter=delimiter, quotechar=source.quote, strict=True)

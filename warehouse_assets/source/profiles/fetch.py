@@ -31,6 +31,8 @@ _MARK = "warehouse-mark-broken"
 _OWN_HEADERS = {"User-Agent": "warehouse-assets", "Accept-Encoding": "gzip"}
 #: How servers refuse to tell of a file that they give: a signed URL is for one method (403), others know GET alone.
 _NO_HEAD = (403, 405, 501)
+#: How servers say that the question is right and the time is not, besides their own failures (5xx).
+_NOT_NOW = (408, 425, 429)
 _FORMATS = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -195,11 +197,10 @@ def _answering(location: Location, method: str) -> Iterator[Any]:
     except urllib.error.HTTPError as error:
         error.close()
         reason = http.client.responses.get(error.code, "")
-        raise _StatusError(
-            f"{shown} answers {f'{error.code} {reason}'.strip()}; correct the URL, its parameters or the credentials "
-            "it needs.",
-            error.code,
-        ) from None
+        remedy = "correct the URL, its parameters or the credentials it needs"
+        if error.code in _NOT_NOW or error.code >= 500:
+            remedy = "run again later"
+        raise _StatusError(f"{shown} answers {f'{error.code} {reason}'.strip()}; {remedy}.", error.code) from None
     except TimeoutError as error:
         raise UserError(
             f"{shown} did not answer within {location.timeout_seconds:g} seconds; try again, or raise its "

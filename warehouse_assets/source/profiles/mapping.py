@@ -12,13 +12,12 @@ from psycopg import sql
 from warehouse_assets.database.errors import message_of
 from warehouse_assets.errors import UserError
 from warehouse_assets.source.contract import Column, Rule, Table
+from warehouse_assets.source.profiles.batches import TEXT_WITH_ZONE
 from warehouse_assets.source.profiles.manifest import whole_table
 from warehouse_assets.source.profiles.profile import PostgresProfile, Profile, require_columns
 
 #: What a server says of a statement it understood but will not run; everything else is about the connection.
 REFUSALS = (psycopg.ProgrammingError, psycopg.DataError, psycopg.InternalError, psycopg.NotSupportedError)
-
-_TEXT_WITH_ZONE = r"\d:\d\d(:\d\d(\.\d+)?)?\s*([+-]\d\d(:?\d\d)?|Z|UTC|GMT)\s*$"
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,12 @@ def cast_expression(name: str, source: SourceColumn, column: Column, time_zone: 
             return sql.SQL("({} at time zone {})::date").format(value, zone)
         if kind in ("date", "timestamp without time zone"):
             return value + as_target
-        return blank_is_null + as_target if is_text else None
+        if is_text:
+            return sql.SQL(
+                "(case when {text} ~ {pattern} then ({text}::timestamptz at time zone {zone})::date "
+                "else {text}::date end)"
+            ).format(text=blank_is_null, pattern=sql.Literal(TEXT_WITH_ZONE), zone=zone)
+        return None
     if kind == "timestamp with time zone":
         return value
     if kind in ("date", "timestamp without time zone"):
@@ -165,7 +169,7 @@ def cast_expression(name: str, source: SourceColumn, column: Column, time_zone: 
     if is_text:
         return sql.SQL(
             "(case when {text} ~ {pattern} then {text}::timestamptz else {text}::timestamp at time zone {zone} end)"
-        ).format(text=blank_is_null, pattern=sql.Literal(_TEXT_WITH_ZONE), zone=zone)
+        ).format(text=blank_is_null, pattern=sql.Literal(TEXT_WITH_ZONE), zone=zone)
     return None
 
 

@@ -156,21 +156,39 @@ class FileViews:
             spooled = self._parquet(source, files)
         else:
             spooled = self._text_rows(source, files, _SPOOLERS[str(formats.pop())])
-        missing = [column for column in source.columns if column not in spooled.columns]
-        if missing and spooled.columns:
+        if not spooled.columns and not (source.columns or source.optional_columns):
             raise UserError(
-                f"{where}: {files[0].shown} has no column {missing[0]!r}{closest(missing[0], spooled.columns)}; it has "
-                f"{known(spooled.columns)}. Is it the right file?"
+                f"{where}: {files[0].shown} holds no rows, and so names no columns; if that may be, list them under "
+                "columns: in profile.yml."
             )
         return spooled
 
+    def _require_columns(self, source: FileSource, file: LocalFile, names: list[str]) -> None:
+        """See that a file has the columns its profile counts on; one without any rows or header has none to lack.
+
+        Raises:
+            UserError: it lacks one.
+        """
+        missing = [column for column in source.columns if column not in names]
+        if missing and names:
+            raise UserError(
+                f"Profile {self._manifest.name!r}, file {source.name!r}: {file.shown} has no column {missing[0]!r}"
+                f"{closest(missing[0], names)}; it has {known(names)}. Is it the right file?"
+            )
+
     def _text_rows(self, source: FileSource, files: list[LocalFile], spooler: Any) -> Spooled:
         writer = SpoolWriter(self.folder, source.name, self._mode)
+        seen: list[list[str]] = []
         try:
             for file in files:
+                writer.spooled.columns = []
                 spooler(file, source, writer)
+                self._require_columns(source, file, writer.spooled.columns)
+                seen.append(writer.spooled.columns)
         finally:
             writer.close()
+        for names in seen:
+            writer.spooled.see_columns(names)
         return writer.spooled
 
     def _parquet(self, source: FileSource, files: list[LocalFile]) -> Spooled:
@@ -188,12 +206,14 @@ class FileViews:
             except (pa.ArrowInvalid, OSError) as error:
                 raise UserError(f"{file.shown} is no readable Parquet file ({error}); write it again.") from error
             names = column_names(raw)
+            self._require_columns(source, file, names)
             spooled.see_columns(names)
             spooled.parts.append(path)
             renamed = ", ".join(f"{duck.quoted(a)} as {duck.quoted(b)}" for a, b in zip(raw, names, strict=True))
             selects.append(
                 f"select {renamed}, {duck.literal(file.shown)} as {FILE}, file_row_number + 1 as {LINE} "  # noqa: S608  quoted
-                f"from read_parquet({duck.literal(str(path))}, file_row_number = true)"
+                f"from read_parquet({duck.literal(str(path))}, file_row_number = true, "
+                "hive_partitioning = false)"  # else a folder's name would stand in for the file's own column
             )
         self._queries[source.name] = " union all by name ".join(selects)
         return spooled

@@ -5,6 +5,7 @@ Attributes and child elements of the row become columns; deeper ones join their 
 expat. A document type declaration is refused, so no entity can expand.
 """
 
+import re
 from typing import Any
 from xml.parsers import expat  # entity attacks need a document type declaration, which is refused below
 
@@ -51,7 +52,8 @@ def spool_xml(file: LocalFile, source: FileSource, writer: SpoolWriter) -> None:
 class _RowReader:
     def __init__(self, rows: str, buffer: RowBuffer, file: LocalFile) -> None:
         self._is_absolute = rows.startswith("/") and not rows.startswith("//")
-        self._path = [name for name in rows.lstrip(".").split("/") if name]
+        plain = re.sub(r"\{[^}]*\}", "", rows)  # names are told without their namespace, as those of elements are
+        self._path = [name.rsplit(":", 1)[-1] for name in plain.lstrip(".").split("/") if name]
         self._buffer = buffer
         self._file = file
         self._stack: list[str] = []
