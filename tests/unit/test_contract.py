@@ -41,7 +41,7 @@ def test_a_business_day_lies_in_our_time() -> None:
     assert "tipped_at_in_calendar" not in rules
     # Regression: an agreement that began at -infinity ended the run with "cannot subtract infinite dates".
     rules = {rule.name: rule for rule in load_contract().table("service_agreements").all_rules}
-    assert rules["start_date_in_calendar"].expect == "\"start_date\" >= '1900-01-01' and \"start_date\" < '2200-01-01'"
+    assert rules["start_date_in_calendar"].expect == "\"start_date\" >= '1900-01-02' and \"start_date\" < '2200-01-01'"
     assert "end_date_in_calendar" not in rules  # 9999-12-31 and infinity are ends that are open
 
 

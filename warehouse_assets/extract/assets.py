@@ -108,7 +108,7 @@ def progress_to(tell: Callable[[str], None]) -> OnTable:
 
 
 def profile_of(warehouse: WarehouseResource, options: RunOptions) -> Profile:
-    """The profile of a run: the one this warehouse is filled from, else the one asked for, else the default.
+    """The profile of a run: the one asked for, else the one this warehouse is filled from, else the default.
 
     Raises:
         UserError: the profile is not there, lacks a setting, or is another than this warehouse is filled from.
@@ -116,7 +116,7 @@ def profile_of(warehouse: WarehouseResource, options: RunOptions) -> Profile:
     databases = warehouse.databases
     with warehouse.connect() as connection:
         known, known_settings = stored_profile(connection) or (None, {})
-    wanted = options.profile or known or warehouse.settings.profile or DEFAULT_PROFILE
+    wanted = options.profile or warehouse.settings.profile or known or DEFAULT_PROFILE
     # opened first: a warehouse is not bound to a profile that cannot be opened
     profile = open_profile(wanted, {**known_settings, **options.profile_settings}, databases.operational)
     remember_profile(databases, wanted, options.profile_settings)

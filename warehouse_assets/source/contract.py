@@ -68,7 +68,7 @@ class Column:
     @property
     def in_calendar(self) -> Rule:
         """The rule that the column's dates are of our time: a load of the year 24 begins 2,000 years of series."""
-        condition = f"\"{self.name}\" >= '1900-01-01' and \"{self.name}\" < '2200-01-01'"
+        condition = f"\"{self.name}\" >= '1900-01-02' and \"{self.name}\" < '2200-01-01'"
         return Rule(f"{self.name}_in_calendar", "error", expect=condition)
 
 
