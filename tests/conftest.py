@@ -38,11 +38,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 class ByFixture(LoadScopeScheduling):
-    """Hands out tests by the file, the end-to-end tests together and first."""
+    """Hands out tests by the file; first, and together, the end-to-end tests of the one filled home."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
-        return "e2e" if "/e2e/" in path else path
+        return "e2e" if "/e2e/" in path and not path.endswith("test_services.py") else path
 
 
 def new_home(label: str) -> Path:

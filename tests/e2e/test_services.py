@@ -18,11 +18,11 @@ import pytest
 import yaml
 from warehouse_command import free_port
 
-from warehouse_assets.database.databases import resolve
-from warehouse_assets.settings import Settings
+from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.source.simulator import simulate_company
 
 ROOT = Path(__file__).resolve().parents[2]
+DATABASES = ("WAREHOUSE_SOURCE_URL", "WAREHOUSE_DATABASE_URL", "DAGSTER_POSTGRES_URL")
 LAUNCH = """
 mutation ($selector: JobOrPipelineSelector!) {
   launchRun(executionParams: {selector: $selector, runConfigData: {}, mode: "default"}) {
@@ -109,27 +109,17 @@ class Deployment:
 
 
 @pytest.fixture
-def deployment(filled_home: Path, new_home: Callable[[str], Path]) -> Iterator[Deployment]:
+def deployment(
+    server: EmbeddedServer, make_database: Callable[..., str], make_home: Callable[[str], Path]
+) -> Iterator[Deployment]:
     """The services' environment, over databases of the user's own, a small company in one; nothing is started yet."""
-    databases = resolve(Settings(home=filled_home))
-    made = {
-        "WAREHOUSE_SOURCE_URL": "service_source",
-        "WAREHOUSE_DATABASE_URL": "service_warehouse",
-        "DAGSTER_POSTGRES_URL": "service_dagster",
-    }
-    with psycopg.connect(databases.operational, autocommit=True) as connection:
-        for name in made.values():
-            connection.execute(f"create database {name}")  # type: ignore[arg-type]  # constants above
-    urls = {variable: f"{databases.warehouse.rpartition('/')[0]}/{name}" for variable, name in made.items()}
+    urls = {name: make_database(server) for name in DATABASES}
     simulate_company(urls["WAREHOUSE_SOURCE_URL"], None, "small", overrides={"customers": 60, "days": 60})
     # A process started with SIGINT ignored, as in a background job of a shell, ignores SIGTERM in Dagster: not ours.
     heard = signal.signal(signal.SIGINT, signal.default_int_handler)
     with ExitStack() as stack:
         stack.callback(signal.signal, signal.SIGINT, heard)
-        yield Deployment(new_home("services"), urls, stack)
-    with psycopg.connect(databases.operational, autocommit=True) as connection:
-        for name in made.values():
-            connection.execute(f"drop database {name} with (force)")  # type: ignore[arg-type]  # constants above
+        yield Deployment(make_home("services"), urls, stack)
 
 
 def test_every_service_runs_as_the_compose_file_says(deployment: Deployment) -> None:
