@@ -282,7 +282,7 @@ def test_a_killed_run_heals(filled_home: Path) -> None:
     run = start_run(filled_home)
     time.sleep(seconds)
     os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
+    run.communicate()
     outcome = run_command(filled_home, "run")
     assert outcome.returncode == 0, f"killed after {seconds:.1f} s\n{outcome.stdout}{outcome.stderr}"
     ((missing,),) = ask(

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 from psycopg import sql
 
 from warehouse_assets.database.databases import Databases
@@ -324,13 +323,3 @@ def simulated(server: EmbeddedServer, template: str, name: str, folder: Path, **
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         for database in names:
             connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(database)))
-
-
-@pytest.fixture(scope="session")
-def company(server: EmbeddedServer, _template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DbtCompany]:
-    """60 customers over 100 days, extracted and built once a session; tests change it and build on."""
-    folder = tmp_path_factory.mktemp("dbt")
-    with simulated(server, _template, "dbt", folder, customers=60, days=100, depots=2) as made:
-        made.extract()
-        made.dbt("run")
-        yield made

@@ -13,8 +13,6 @@ from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.database.migrate import migrate
 from warehouse_assets.settings import DBT_PROJECT_DIR
 
-pytest_plugins = ["dbt_company"]
-
 PROJECT = """
 name: warehouse
 version: "1.0.0"

@@ -11,8 +11,6 @@ from dbt_company import DbtCompany
 from warehouse_assets.source.contract import load_contract
 from warehouse_assets.transform.plan import models_of, unnamed_sources
 
-pytest_plugins = ["dbt_company"]
-
 EARTH_MILES = 3958.8
 
 

@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 from dbt_company import DbtCompany
 
-pytest_plugins = ["dbt_company"]
-
 
 def assert_equals_full_build(company: DbtCompany) -> None:
     """Every table as it stands equals what a full build makes of the same raw tables."""

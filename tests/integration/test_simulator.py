@@ -205,16 +205,13 @@ print("done", flush=True)
 
 def killed_after(seconds: float, what: str, operational: str, planted: str) -> bool:
     """Start a simulation of its own process and kill it; tells whether it had ended before."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", _CHILD, what, operational, planted, AS_OF.isoformat()], stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline() == "begun\n"
-    time.sleep(seconds)
-    os.kill(child.pid, signal.SIGKILL)
-    output = child.stdout.read()
-    child.wait()
-    return "done" in output
+    command = [sys.executable, "-c", _CHILD, what, operational, planted, AS_OF.isoformat()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "begun\n"
+        time.sleep(seconds)
+        os.kill(child.pid, signal.SIGKILL)
+        return "done" in child.stdout.read()
 
 
 @pytest.mark.parametrize("seconds", [0.2, 0.7, 1.5])
