@@ -17,9 +17,9 @@ from warehouse_assets.extract.assets import build_extract_assets
 from warehouse_assets.forecast.assets import build_forecast_assets
 from warehouse_assets.operate.freshness import with_freshness
 from warehouse_assets.operate.jobs import build_jobs
-from warehouse_assets.operate.options import RunOptions
 from warehouse_assets.operate.schedules import build_schedules
 from warehouse_assets.operate.sensors import build_sensors
+from warehouse_assets.options import RunOptions
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.contract import load_contract
 from warehouse_assets.transform.assets import build_dbt_assets

@@ -27,7 +27,7 @@ from test_extract_company import (  # noqa: F401  fixtures
 from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.extract import checks
 from warehouse_assets.extract.assets import asset_key, build_extract_assets
-from warehouse_assets.operate.options import RunOptions
+from warehouse_assets.options import RunOptions
 from warehouse_assets.source.contract import Contract, load_contract
 
 SHOP = Contract({table.name: table for table in (STOPS, TRUCKS, AGREEMENTS)})

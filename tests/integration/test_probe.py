@@ -10,10 +10,10 @@ from test_extract_company import STOPS, TIPS, TRUCKS, Company, company_fixture, 
 
 from warehouse_assets.extract.load import extract_system
 from warehouse_assets.operate import probe
-from warehouse_assets.operate.profile_choice import remember_profile
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.contract import Contract
 from warehouse_assets.source.profiles import open_profile, profile
+from warehouse_assets.source.profiles.choice import remember_profile
 
 MOVES = table("moves", {"move_id": "text!", "number": "bigint!"}, ["move_id"], cursor="number")
 CONTRACT = Contract({each.name: each for each in (TRUCKS, TIPS, MOVES)})

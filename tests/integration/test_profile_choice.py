@@ -7,7 +7,7 @@ import pytest
 
 from warehouse_assets.database.databases import Databases
 from warehouse_assets.errors import UserError
-from warehouse_assets.operate.profile_choice import remember_profile
+from warehouse_assets.source.profiles.choice import remember_profile
 
 
 @pytest.fixture(name="own")

@@ -18,7 +18,7 @@ from warehouse_assets.churn.soundness import KEY, feature_expectations, unsound_
 from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.errors import UserError
 from warehouse_assets.lifecycle import registry
-from warehouse_assets.operate.options import RunOptions
+from warehouse_assets.options import RunOptions
 
 DDL = """
 create schema if not exists features;

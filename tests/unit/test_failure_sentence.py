@@ -9,7 +9,7 @@ from psycopg.errors import AdminShutdown
 from warehouse_assets.database.trouble import STOPPED
 from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.operate.failed_runs import failure_sentences
-from warehouse_assets.operate.options import RunOptions
+from warehouse_assets.options import RunOptions
 
 
 @pytest.mark.parametrize(

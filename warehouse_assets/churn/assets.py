@@ -6,7 +6,7 @@ from dagster import AssetChecksDefinition, AssetExecutionContext, AssetsDefiniti
 
 from warehouse_assets.churn.checks import build_churn_checks
 from warehouse_assets.database.resource import WarehouseResource
-from warehouse_assets.operate.options import RunOptions
+from warehouse_assets.options import RunOptions
 
 _SHARED: dict[str, Any] = {"group_name": "churn", "owners": ["team:customer-success"], "key_prefix": ["ml"]}
 

@@ -24,10 +24,10 @@ from warehouse_assets.extract.checks import asset_key, check_specs, evaluate
 from warehouse_assets.extract.job import OnTable, Options
 from warehouse_assets.extract.load import ExtractionError, extract_system
 from warehouse_assets.extract.record import TableLoad
-from warehouse_assets.operate.options import RunOptions
-from warehouse_assets.operate.profile_choice import DEFAULT_PROFILE, remember_profile, stored_profile
+from warehouse_assets.options import RunOptions
 from warehouse_assets.source.contract import Contract, Table
 from warehouse_assets.source.profiles import Profile, open_profile
+from warehouse_assets.source.profiles.choice import DEFAULT_PROFILE, remember_profile, stored_profile
 
 GROUP = "raw"
 OWNER = "team:data-engineering"

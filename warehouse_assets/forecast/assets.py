@@ -15,7 +15,7 @@ from dagster import (
 
 from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.forecast.checks import build_forecast_checks
-from warehouse_assets.operate.options import RunOptions
+from warehouse_assets.options import RunOptions
 
 _SHARED: dict[str, Any] = {
     "deps": [["features", "daily_series"], ["features", "monthly_series"]],

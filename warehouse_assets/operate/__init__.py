@@ -1,4 +1,4 @@
-"""Running the warehouse: run options, jobs, schedules, sensors, freshness, and what the commands do.
+"""Running the warehouse: jobs, schedules, sensors, freshness, and what the commands do.
 
 What an asset computes belongs in the asset's own folder.
 """

@@ -10,10 +10,10 @@ from warehouse_assets.database.databases import resolve
 from warehouse_assets.database.errors import explain_error
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract import names
-from warehouse_assets.operate.profile_choice import stored_profile
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.contract import load_contract
 from warehouse_assets.source.profiles import FilesProfile, PostgresProfile, open_profile
+from warehouse_assets.source.profiles.choice import stored_profile
 from warehouse_assets.source.profiles.mapping import describe, map_table
 
 _STATE = "select source_table, watermark, extracted_at, rows_raw + rows_quarantined > 0 from etl.table_state"

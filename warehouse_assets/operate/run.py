@@ -14,11 +14,11 @@ from warehouse_assets.database.migrate import migrate
 from warehouse_assets.errors import UserError
 from warehouse_assets.operate.home import check_storage
 from warehouse_assets.operate.launch import RunOutcome, launch_job, prepare_instance
-from warehouse_assets.operate.profile_choice import DEFAULT_PROFILE, remember_profile, stored_profile
 from warehouse_assets.operate.progress import progress
 from warehouse_assets.operate.summary import print_summary
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.profiles import open_profile
+from warehouse_assets.source.profiles.choice import DEFAULT_PROFILE, remember_profile, stored_profile
 from warehouse_assets.transform.project import ensure_manifest
 
 

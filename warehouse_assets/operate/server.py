@@ -14,8 +14,8 @@ from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.database.migrate import migrate
 from warehouse_assets.errors import UserError
 from warehouse_assets.operate.home import process_environment
-from warehouse_assets.operate.profile_choice import remember_profile
 from warehouse_assets.settings import PROJECT_ROOT, Settings
+from warehouse_assets.source.profiles.choice import remember_profile
 
 #: How long the sessions of programs that have ended may stay: the server looks after busy ones every 5 s.
 _LEAVING_SECONDS = 10.0

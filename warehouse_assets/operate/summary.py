@@ -9,8 +9,8 @@ from rich.table import Table
 from warehouse_assets.database.connections import connect
 from warehouse_assets.database.databases import Databases
 from warehouse_assets.operate.launch import RunOutcome
-from warehouse_assets.operate.profile_choice import DEFAULT_PROFILE, stored_profile
 from warehouse_assets.operate.status import read_checks, read_models, read_tables, scores_in_words
+from warehouse_assets.source.profiles.choice import DEFAULT_PROFILE, stored_profile
 
 _SHOWN_CHECKS = 12
 

@@ -21,7 +21,7 @@ from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.errors import UserError
-from warehouse_assets.operate.options import RunOptions
+from warehouse_assets.options import RunOptions
 from warehouse_assets.source.contract import load_contract
 from warehouse_assets.transform.invoke import start_dbt_build
 from warehouse_assets.transform.lineage import UntraceableSqlError, column_sources

@@ -13,7 +13,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation
 from packaging.version import Version
 
 from warehouse_assets.database.databases import Databases
-from warehouse_assets.operate.options import RunOptions
+from warehouse_assets.options import RunOptions
 from warehouse_assets.settings import DBT_PROJECT_DIR, Settings
 from warehouse_assets.transform.project import dbt_environment, ensure_manifest, target_dir
 
