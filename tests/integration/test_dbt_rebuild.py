@@ -92,13 +92,13 @@ def test_a_range_that_cannot_be_meant_is_refused(company: DbtCompany, first: str
 
 def test_changed_code_rebuilds_the_model_and_all_made_from_it(company: DbtCompany) -> None:
     company.dbt("run")
-    company.query("update etl.model_state set batch_id = 1 where model = 'route_stop' and source_table = 'dbt:code'")
+    company.query("update etl.model_build set code_version = 1 where model = 'route_stop'")
     messages = company.dbt("run", "--select", "route_stop", "route_run")
     assert messages["route_stop"].startswith("INSERT")
     assert messages["route_run"] == "UNCHANGED"
     assert company.query("select days_rebuilt from etl.model_build where model = 'route_stop'") == [(None,)]
     # the code of a model is also that of everything it is made from
-    codes = dict(company.query("select model, batch_id from etl.model_state where source_table = 'dbt:code'"))
+    codes = dict(company.query("select model, code_version from etl.model_build"))
     assert codes["route_stop"] != codes["route_run"]
 
 

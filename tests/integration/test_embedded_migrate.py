@@ -14,6 +14,8 @@ from warehouse_assets.database import migrate as migrations
 from warehouse_assets.database.connections import connect
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.errors import UserError
+from warehouse_assets.extract.state import inputs_moved
+from warehouse_assets.quality.memory import has_held
 
 MakeDatabase = Callable[..., str]
 
@@ -61,6 +63,40 @@ def test_a_failing_migration_leaves_nothing(operational_url: str) -> None:
     with connect(operational_url, application_name="test", autocommit=True) as connection:
         connection.execute("drop table ml.forecast_backtest")
     assert migrations.migrate(operational_url) is True
+
+
+def test_what_a_home_of_before_0006_knows_stays_known(operational_url: str) -> None:
+    with connect(operational_url, application_name="test", autocommit=True) as connection:
+        for file in sorted((migrations.MIGRATIONS / "versions").glob("000[1-5]_*.sql")):
+            connection.execute(file.read_bytes())
+        connection.execute(
+            """
+            create table etl.alembic_version (version_num varchar(32) primary key);
+            insert into etl.alembic_version values ('0005');
+            insert into etl.model_build (model, checksum, built_at)
+            values ('customer_month', 'x', '2024-03-01 12:00:00.123456+00'), ('route_run', 'x', '2024-03-01 12:00+00');
+            insert into etl.model_state (model, source_table, batch_id) values
+            ('customer_month', 'dbt:code', 11), ('customer_month', 'dbt:sql', 12), ('customer_month', 'invoices', 3),
+            ('route_run', 'dbt:code', 13), ('features.customer_month: sound', 'fingerprint', 14),
+            ('ml.churn_prediction', 'ml.churn_model', 4),
+            ('ml.churn_prediction', 'customer_month', 1709294400123456),
+            ('ml.churn_model', 'customer_month', 1709294400123455)
+            """
+        )
+    assert migrations.migrate(operational_url) is True
+    with connect(operational_url, application_name="test") as connection:
+        versions = connection.execute("select model, code_version, sql_version from etl.model_build order by model")
+        assert versions.fetchall() == [("customer_month", 11, 12), ("route_run", 13, None)]
+        assert has_held(connection, "features.customer_month: sound", 14)
+        scored_from, trained_from = ["customer_month", "ml.churn_model"], ["customer_month"]
+        state = connection.execute("select source_table, batch_id from etl.model_state where model = 'customer_month'")
+        assert state.fetchall() == [("invoices", 3)]
+        connection.execute(
+            "insert into etl.table_state (source_table, profile, batch_id, changed_batch_id) "
+            "values ('ml.churn_model', 'models', 4, 4)"
+        )
+        assert not inputs_moved(connection, "ml.churn_prediction", scored_from)
+        assert inputs_moved(connection, "ml.churn_model", trained_from)  # it had seen an earlier build
 
 
 def test_every_table_and_column_is_described(warehouse_url: str) -> None:

@@ -32,11 +32,12 @@ def test_inputs_move_when_one_of_them_changes(warehouse_url: str) -> None:
         assert not inputs_moved(connection, "ml.churn", ["invoices"])
         record_inputs(connection, "ml.churn", INPUTS)
         connection.execute(
-            "insert into etl.model_build (model, checksum, built_at) values ('customer_daily', 'x', '2024-03-01')"
+            "insert into etl.model_build (model, batch_id, code_version, built_at) "
+            "values ('customer_daily', 1, 1, now())"
         )
         assert inputs_moved(connection, "ml.churn", INPUTS)
         record_inputs(connection, "ml.churn", INPUTS)
-        connection.execute("update etl.model_build set built_at = built_at + interval '1 millisecond'")
+        connection.execute("update etl.model_build set batch_id = batch_id + 1")
         assert inputs_moved(connection, "ml.churn", INPUTS)
         assert not inputs_moved(connection, "ml.churn", ["ml.forecast"])
 

@@ -64,8 +64,9 @@ def build_features(connection: psycopg.Connection, frame: pd.DataFrame) -> None:
             copy.write_row(list(values.values()))
     connection.execute(
         """
-        insert into etl.model_build (model, checksum, built_at) values ('customer_month', 'x', clock_timestamp())
-        on conflict (model) do update set built_at = excluded.built_at
+        insert into etl.model_build (model, batch_id, code_version, built_at)
+        values ('customer_month', nextval('etl.batch_id'), 1, clock_timestamp())
+        on conflict (model) do update set batch_id = excluded.batch_id, built_at = excluded.built_at
         """
     )
     connection.commit()

@@ -12,16 +12,10 @@ import psycopg
 from warehouse_assets.errors import UserError
 
 _BATCHES = """
-    select wanted.name, coalesce(tables.batch_id, models.batch_id)
+    select wanted.name, coalesce(state.changed_batch_id, build.batch_id, 0)
     from unnest(%(names)s::text[]) as wanted (name)
-    left join (
-        select source_table, coalesce(changed_batch_id, 0) as batch_id
-        from etl.table_state
-    ) as tables on tables.source_table = wanted.name
-    left join (
-        select model, (extract(epoch from built_at) * 1000000)::bigint as batch_id
-        from etl.model_build
-    ) as models on models.model = wanted.name
+    left join etl.table_state as state on state.source_table = wanted.name
+    left join etl.model_build as build on build.model = wanted.name
 """
 
 
@@ -95,12 +89,12 @@ def write_dirty_days(connection: psycopg.Connection, source_table: str, batch_id
 
 
 def inputs_seen(connection: psycopg.Connection, source_tables: Sequence[str]) -> dict[str, int]:
-    """Return the batch each input is at: a table's last changed batch, a dbt model's last build in microseconds.
+    """Return the batch each input is at: a table's last changed batch, or the number of a dbt model's last build.
 
     An input that nothing has been recorded of counts as batch 0.
     """
     rows = connection.execute(_BATCHES, {"names": list(source_tables)}).fetchall()
-    return {name: int(batch or 0) for name, batch in rows}
+    return dict(rows)
 
 
 def inputs_moved(connection: psycopg.Connection, asset: str, source_tables: Sequence[str]) -> bool:

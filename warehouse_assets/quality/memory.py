@@ -11,8 +11,6 @@ from psycopg import sql
 
 from warehouse_assets.errors import UserError
 
-_FINGERPRINT = "fingerprint"
-
 #: What a check says of a table it need not judge again.
 UNCHANGED = "unchanged since the rules last held"
 
@@ -34,9 +32,7 @@ def fingerprint(connection: psycopg.Connection, schema: str, table: str, rules: 
 
 def has_held(connection: psycopg.Connection, check: str, found: int) -> bool:
     """Whether the rules of ``check`` held for just this content when they were last judged."""
-    row = connection.execute(
-        "select batch_id from etl.model_state where model = %s and source_table = %s", (check, _FINGERPRINT)
-    ).fetchone()
+    row = connection.execute("select fingerprint from etl.check_pass where check_name = %s", (check,)).fetchone()
     return row is not None and row[0] == found
 
 
@@ -44,8 +40,8 @@ def remember_held(connection: psycopg.Connection, check: str, found: int) -> Non
     """Remember, in the caller's transaction, that the rules of ``check`` hold for this content."""
     connection.execute(
         """
-        insert into etl.model_state (model, source_table, batch_id) values (%s, %s, %s)
-        on conflict (model, source_table) do update set batch_id = excluded.batch_id
+        insert into etl.check_pass (check_name, fingerprint) values (%s, %s)
+        on conflict (check_name) do update set fingerprint = excluded.fingerprint, passed_at = excluded.passed_at
         """,
-        (check, _FINGERPRINT, found),
+        (check, found),
     )

@@ -10,13 +10,13 @@ from psycopg.types.json import Jsonb
 from warehouse_assets.transform.plan import PassedTest, WarehouseState
 
 _BUILD_LOCK = 7_305_001
-_CODE = "dbt:code"  # the dbt project keeps the version of a model's code beside the batches it has seen
 
 
 def read_state(connection: psycopg.Connection) -> WarehouseState:
     """Read the state of every source table and model of the warehouse."""
     batches = connection.execute("select source_table, coalesce(changed_batch_id, 0) from etl.table_state").fetchall()
     seen = connection.execute("select model, source_table, batch_id from etl.model_state").fetchall()
+    codes = connection.execute("select model, code_version from etl.model_build").fetchall()
     passed = connection.execute("select test, version, batches from etl.test_pass").fetchall()
     relations = connection.execute(
         """
@@ -30,7 +30,7 @@ def read_state(connection: psycopg.Connection) -> WarehouseState:
     ).fetchall()
     return WarehouseState(
         changed_batches=dict(batches),
-        codes={model: batch for model, table, batch in seen if table == _CODE},
+        codes=dict(codes),
         seen={(model, table): batch for model, table, batch in seen},
         passes={test: PassedTest(version, batches) for test, version, batches in passed},
         existing=frozenset(name for (name,) in relations),

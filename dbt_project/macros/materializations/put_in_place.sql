@@ -131,9 +131,7 @@
                         pg_depend.refobjid = to_regclass('{{ relation }}')
                         and pg_class.relkind = 'v'
                         and pg_class.relnamespace::regnamespace::text in ('staging', 'intermediate', 'features', 'marts')
-                        and exists (
-                            select from etl.model_state where model = pg_class.relname and source_table = 'dbt:sql'
-                        )
+                        and exists (select from etl.model_build where model = pg_class.relname)
                 loop
                     execute format('drop view %s', dependent.name);
                 end loop;

@@ -78,8 +78,8 @@
         end
         $insert$;
         analyze {{ relation }};
-        {{ save_model_state(sql) }};
-        {{ save_model_build('(select count(*) from ' ~ fresh ~ ')') }}
+        {{ save_model_state() }};
+        {{ save_model_build('(select count(*) from ' ~ fresh ~ ')', sql=sql) }}
         returning rows
     {%- endset -%}
     {%- do run_replacement(replacement) -%}
@@ -118,7 +118,7 @@
     {%- call statement('state') %}
         drop table {{ build }};
         analyze {{ relation }};
-        {{ save_model_state(sql) }};
-        {{ save_model_build(load_result('main').response.rows_affected) }}
+        {{ save_model_state() }};
+        {{ save_model_build(load_result('main').response.rows_affected, sql=sql) }}
     {%- endcall -%}
 {% endmacro %}

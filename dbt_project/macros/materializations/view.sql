@@ -4,13 +4,17 @@
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
-    {%- set found = run_query(
-        lock_statement()
-        ~ "; select exists (select from pg_class where oid = to_regclass('" ~ this.include(database=false)
-        ~ "') and relkind = 'v') and " ~ is_built_from(sql)
-    ) -%}
+    {#- run_query would not begin the transaction that ends below -#}
+    {%- call statement('found', fetch_result=True) %}
+        {{ lock_statement() }};
+        select
+            exists (
+                select from pg_class where oid = to_regclass('{{ this.include(database=false) }}') and relkind = 'v'
+            )
+            and {{ is_built_from(sql) }}
+    {%- endcall -%}
 
-    {%- if found.columns[0].values()[0] and not flags.FULL_REFRESH -%}
+    {%- if load_result('found').table.columns[0].values()[0] and not flags.FULL_REFRESH -%}
         {%- call noop_statement('main', 'UNCHANGED', 'UNCHANGED', 0) -%} select 1 {%- endcall -%}
     {%- else -%}
         {%- call statement('main') %}
@@ -29,9 +33,8 @@
             $replace$
         {%- endcall -%}
         {%- do persist_docs(target_relation, model) -%}
-        {%- call statement('build') -%} {{ save_model_build(0) }} {%- endcall -%}
+        {%- call statement('build') -%} {{ save_model_build(0, sql=sql) }} {%- endcall -%}
     {%- endif -%}
-    {%- call statement('state') -%} {{ save_model_state(sql) }} {%- endcall -%}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}

@@ -73,9 +73,7 @@
         'is_built', exists (
             select from pg_class where oid = to_regclass('{{ this.include(database=false) }}') and relkind = 'p'
         ),
-        'code', (
-            select batch_id from etl.model_state where model = '{{ model.name }}' and source_table = 'dbt:code'
-        ),
+        'code', (select code_version from etl.model_build where model = '{{ model.name }}'),
         'days', (select coalesce(json_agg(business_date order by business_date), '[]') from dirty),
         'days_from_first', (
             select coalesce(greatest(built.last_month + 30 - min(dirty.business_date), 0), 0)

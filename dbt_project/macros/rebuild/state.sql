@@ -1,20 +1,10 @@
-{#- Moves etl.model_state to the batches this invocation may see and notes the code, with `sql` also that; part of the build's
-    transaction. -#}
-{% macro save_model_state(sql=none) %}
-    {%- if config.get('sources') %}
-        insert into etl.model_state (model, source_table, batch_id)
-        select '{{ model.name }}', visible.source_table, visible.batch_id
-        from {{ visible_batches() }} as visible
-        on conflict (model, source_table)
-        do update set batch_id = greatest(model_state.batch_id, excluded.batch_id);
-    {%- endif %}
+{#- Moves etl.model_state to the batches this invocation may see; part of the build's transaction. -#}
+{% macro save_model_state() %}
     insert into etl.model_state (model, source_table, batch_id)
-    values
-        {%- if sql is not none %}
-        ('{{ model.name }}', 'dbt:sql', {{ sql_version(sql) }}),
-        {%- endif %}
-        ('{{ model.name }}', 'dbt:code', {{ code_version() }})
-    on conflict (model, source_table) do update set batch_id = excluded.batch_id
+    select '{{ model.name }}', visible.source_table, visible.batch_id
+    from {{ visible_batches() }} as visible
+    on conflict (model, source_table)
+    do update set batch_id = greatest(model_state.batch_id, excluded.batch_id)
 {% endmacro %}
 
 
@@ -23,13 +13,11 @@
 {% macro is_built_from(sql) -%}
     exists (
         select
-        from etl.model_state
-        where model = '{{ model.name }}' and source_table = 'dbt:code' and batch_id = {{ code_version() }}
-    )
-    and exists (
-        select
-        from etl.model_state
-        where model = '{{ model.name }}' and source_table = 'dbt:sql' and batch_id = {{ sql_version(sql) }}
+        from etl.model_build
+        where
+            model = '{{ model.name }}'
+            and code_version = {{ code_version() }}
+            and sql_version = {{ sql_version(sql) }}
     )
 {%- endmacro %}
 
@@ -40,19 +28,23 @@
 
 
 {#- Notes the build in etl.model_build: `written` (a number, or SQL for it) are all its rows, or with `days`, the number of days
-    rebuilt, those added to the ones that stayed. -#}
-{% macro save_model_build(written, days=none) %}
-    insert into etl.model_build (model, checksum, built_at, rows, seconds, days_rebuilt)
+    rebuilt, those added to the ones that stayed. `sql` is given by models that ask `is_built_from`. -#}
+{% macro save_model_build(written, days=none, sql=none) %}
+    insert into etl.model_build (model, batch_id, code_version, sql_version, built_at, rows, seconds, days_rebuilt)
     values (
         '{{ model.name }}',
-        '{{ model.checksum.checksum }}',
+        nextval('etl.batch_id'),
+        {{ code_version() }},
+        {{ 'null' if sql is none else sql_version(sql) }},
         clock_timestamp(),
         {{ written }},
         extract(epoch from clock_timestamp() - transaction_timestamp()),
         {{ 'null' if days is none else days }}
     )
     on conflict (model) do update set
-        checksum = excluded.checksum,
+        batch_id = excluded.batch_id,
+        code_version = excluded.code_version,
+        sql_version = excluded.sql_version,
         built_at = excluded.built_at,
         rows = {{ 'excluded.rows' if days is none else 'model_build.rows + excluded.rows' }},
         seconds = excluded.seconds,
