@@ -18,7 +18,6 @@ from psycopg import sql
 
 from warehouse_assets.database.databases import Databases
 from warehouse_assets.database.embedded import EmbeddedServer
-from warehouse_assets.extract.job import Options
 from warehouse_assets.extract.load import extract_system
 from warehouse_assets.settings import DBT_PROJECT_DIR, Settings
 from warehouse_assets.source.contract import Column, Table, load_contract
@@ -77,8 +76,9 @@ class DbtCompany:
         """Extract the tables of some systems, or all; deletes are looked for."""
         databases = Databases(self.operational, self.warehouse, self.warehouse, None)
         profile = open_profile("default", {}, self.operational)
+        self.query("update etl.table_state set reconciled_at = null")
         for system in systems or load_contract().systems:
-            extract_system(databases, self.settings, profile, system, options=Options(reconcile=True))
+            extract_system(databases, self.settings, profile, system)
 
     def environment(self, **more: str) -> dict[str, str]:
         """The variables dbt reads; as in a run, it writes no manifest and no results."""

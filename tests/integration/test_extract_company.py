@@ -13,7 +13,6 @@ from psycopg import sql
 from warehouse_assets.database.databases import Databases
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract import incremental
-from warehouse_assets.extract.job import Options
 from warehouse_assets.extract.load import extract_system
 from warehouse_assets.extract.record import TableLoad
 from warehouse_assets.settings import Settings
@@ -152,7 +151,7 @@ class Company:
             key = f", primary key ({', '.join(contracted.primary_key)})" if keyed else ""
             self.source(f"create table {contracted.name} ({columns}{key})")
 
-    def extract(self, *tables: str, profile: Any = None, **options: bool) -> dict[str, TableLoad]:
+    def extract(self, *tables: str, profile: Any = None, full_refresh: bool = False) -> dict[str, TableLoad]:
         """Extract the tables (all if none is named); return the loads by table."""
         opened = profile or open_profile("default", {}, self.operational, contract=self.contract)
         loads = extract_system(
@@ -162,7 +161,7 @@ class Company:
             "shop",
             tables=tables or None,
             contract=self.contract,
-            options=Options(**options),
+            full_refresh=full_refresh,
         )
         return {load.table: load for load in loads}
 

@@ -21,7 +21,7 @@ from dagster import (
 from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract.checks import asset_key, check_specs, evaluate
-from warehouse_assets.extract.job import OnTable, Options
+from warehouse_assets.extract.job import OnTable
 from warehouse_assets.extract.load import ExtractionError, extract_system
 from warehouse_assets.extract.record import TableLoad
 from warehouse_assets.options import RunOptions
@@ -156,7 +156,7 @@ def _system_assets(contract: Contract, system: str) -> AssetsDefinition:
                 tables=sorted(selected | checked),
                 contract=contract,
                 run_id=context.run.run_id,
-                options=Options(full_refresh=options.full_refresh),
+                full_refresh=options.full_refresh,
                 on_table=progress_to(context.log.info),
             )
         except ExtractionError as error:

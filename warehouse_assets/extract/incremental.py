@@ -28,7 +28,7 @@ class _ReadWholeError(Exception):
 
 def is_read_whole(job: Job, state: TableState | None) -> bool:
     """Tell whether the table is read whole for what is known before the reading."""
-    if job.options.full_refresh or state is None or not job.has_cursor or state.watermark is None:
+    if job.full_refresh or state is None or not job.has_cursor or state.watermark is None:
         return True
     return state.contract_hash != job.contract_hash or state.rows_raw + state.rows_quarantined <= WHOLE_ROWS
 
@@ -211,8 +211,8 @@ def _read_keys(job: Job) -> tuple[sql.Identifier, int]:
 
 
 def _is_due(job: Job, state: TableState | None) -> bool:
-    """Whether the keys have to be compared: asked for, long ago, or the source's count is another one."""
-    if job.options.reconcile or state is None or state.reconciled_at is None:
+    """Whether the keys have to be compared: never done, long ago, or the source's count is another one."""
+    if state is None or state.reconciled_at is None:
         return True
     if datetime.now(UTC) - state.reconciled_at > RECONCILE_AFTER:
         return True

@@ -21,22 +21,13 @@ OnTable = Callable[[str, int], None]
 """Called with a table's name and the rows copied so far."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """How an extraction is asked to behave.
-
-    Args:
-        full_refresh: read every row again, allow an empty source, and make tables anew that no longer fit the contract.
-        reconcile: compare all keys with the source's, whatever the cadence says.
-    """
-
-    full_refresh: bool = False
-    reconcile: bool = False
-
-
 @dataclass
 class Job:
-    """The extraction of one table: both connections are inside their transactions."""
+    """The extraction of one table: both connections are inside their transactions.
+
+    A full refresh reads every row again, allows an empty source, and makes tables anew that no longer fit the
+    contract.
+    """
 
     contract: Contract
     table: Table
@@ -46,7 +37,7 @@ class Job:
     warehouse: psycopg.Connection
     databases: Databases
     calendar: Calendar
-    options: Options
+    full_refresh: bool
     load: TableLoad
     contract_hash: str
     has_cursor: bool = False
@@ -109,7 +100,7 @@ def allow_empty(job: Job, rows_before: int) -> None:
     Raises:
         UserError: names the table and the remedy.
     """
-    if rows_before and job.table.delete_policy == "reconcile" and not job.options.full_refresh:
+    if rows_before and job.table.delete_policy == "reconcile" and not job.full_refresh:
         raise UserError(
             f"The source has no row of table {job.table.name}, raw.{job.table.name} holds {rows_before}; nothing was "
             "deleted. See whether the source is the right one and filled; if the rows are really gone, run with "

@@ -19,7 +19,7 @@ from warehouse_assets.database.databases import Databases
 from warehouse_assets.database.errors import explain_error, message_of
 from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.extract import ddl, record, rules
-from warehouse_assets.extract.job import Job, OnTable, Options
+from warehouse_assets.extract.job import Job, OnTable
 from warehouse_assets.extract.merge import Calendar
 from warehouse_assets.extract.record import TableLoad
 from warehouse_assets.extract.source import Session, Snapshot, open_snapshot
@@ -54,7 +54,7 @@ class _Work:
     snapshot: Snapshot
     databases: Databases
     calendar: Calendar
-    options: Options
+    full_refresh: bool
     run_id: str | None
     on_table: OnTable | None
     counter: Executor
@@ -77,7 +77,7 @@ class _Work:
             warehouse=warehouse,
             databases=self.databases,
             calendar=self.calendar,
-            options=self.options,
+            full_refresh=self.full_refresh,
             load=_attempt(table, self.profile, self.run_id),
             contract_hash=ddl.contract_hash(table, select, self.calendar.time_zone, self.profile.manifest.time_zone),
             counter=self.counter,
@@ -102,7 +102,7 @@ def extract_system(
     tables: Sequence[str] | None = None,
     contract: Contract | None = None,
     run_id: str | None = None,
-    options: Options | None = None,
+    full_refresh: bool = False,
     on_table: OnTable | None = None,
 ) -> list[TableLoad]:
     """Bring the raw tables of a system in step with the source; each in a transaction of its own.
@@ -117,7 +117,8 @@ def extract_system(
         tables: names of its tables; None for all.
         contract: the contract; None for this installation's.
         run_id: stands in the job log.
-        options: full refresh, reconciliation.
+        full_refresh: read every row again, allow an empty source, and make tables anew that no longer fit the
+            contract.
         on_table: called with a table's name and the rows copied so far, on the table's thread.
 
     Returns:
@@ -128,10 +129,9 @@ def extract_system(
         UserError: the source or the warehouse cannot be reached, or nothing of the name is contracted.
     """
     contract = load_contract() if contract is None else contract
-    options = Options() if options is None else options
     chosen = _chosen(contract, system, tables)
     with (
-        _system_locked(databases.warehouse, system, settings.time_zone, options),
+        _system_locked(databases.warehouse, system, settings.time_zone, full_refresh),
         _opened(profile, databases, chosen, run_id) as snapshot,
         ThreadPoolExecutor(1, thread_name_prefix="count") as counter,
     ):
@@ -145,7 +145,7 @@ def extract_system(
             snapshot=snapshot,
             databases=databases,
             calendar=Calendar(snapshot.now.astimezone(ZoneInfo(settings.time_zone)).date(), settings.time_zone),
-            options=options,
+            full_refresh=full_refresh,
             run_id=run_id,
             on_table=on_table,
             counter=counter,
@@ -187,7 +187,7 @@ def _chosen(contract: Contract, system: str, tables: Sequence[str] | None) -> tu
 
 
 @contextlib.contextmanager
-def _system_locked(url: str, system: str, time_zone: str, options: Options) -> Iterator[None]:
+def _system_locked(url: str, system: str, time_zone: str, full_refresh: bool) -> Iterator[None]:
     """Hold the right to extract a system: only then may the source's snapshot be taken.
 
     With a snapshot older than another extraction's, rows would go back to what they were. The server frees the lock
@@ -195,16 +195,16 @@ def _system_locked(url: str, system: str, time_zone: str, options: Options) -> I
     """
     with contextlib.closing(connect(url, application_name=f"{_APPLICATION} {system}", autocommit=True)) as connection:
         connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (f"extract.system.{system}",))
-        _settle_time_zone(connection, time_zone, options)
+        _settle_time_zone(connection, time_zone, full_refresh)
         yield
 
 
-def _settle_time_zone(connection: psycopg.Connection, time_zone: str, options: Options) -> None:
+def _settle_time_zone(connection: psycopg.Connection, time_zone: str, full_refresh: bool) -> None:
     """Store the company's time zone the first time; afterwards only a full refresh may bring another."""
     connection.execute(
         "insert into etl.setting (key, value) values ('time_zone', %s) on conflict (key) do nothing", (time_zone,)
     )
-    if options.full_refresh:
+    if full_refresh:
         connection.execute("update etl.setting set value = %s where key = 'time_zone'", (time_zone,))
     row = connection.execute("select value from etl.setting where key = 'time_zone'").fetchone()
     if row is not None and row[0] != time_zone:

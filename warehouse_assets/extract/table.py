@@ -59,7 +59,7 @@ def _prepare_table(job: Job, state: TableState | None) -> bool:
         with warehouse.transaction():
             ddl.follow_contract(warehouse, table)
     except UserError:
-        if not job.options.full_refresh:
+        if not job.full_refresh:
             raise
         ddl.drop(warehouse, table)
         ddl.create(warehouse, table)
