@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 from warehouse_assets.errors import UserError
-from warehouse_assets.quality.memory import fingerprint, has_held, remember_held
+from warehouse_assets.quality.expectations import BrokenRule, FrameVerdict
+from warehouse_assets.quality.memory import UNCHANGED, fingerprint, has_held, judge_unless_held, remember_held
 
 
 @pytest.fixture
@@ -57,3 +58,19 @@ def test_only_what_held_last_is_known(connection: psycopg.Connection) -> None:
     assert has_held(connection, "some: sound", held)
     assert not has_held(connection, "other: sound", held)
     assert not has_held(connection, "some: sound", found(connection, "other rules"))
+
+
+def test_a_table_is_judged_until_it_holds_and_then_when_it_changes(connection: psycopg.Connection) -> None:
+    broken, sound = FrameVerdict(2, 1, (BrokenRule("id unique", "error", 1, ()),)), FrameVerdict(2, 1, ())
+    judged = []
+
+    def told(verdict: FrameVerdict) -> tuple[bool, str | None]:
+        result = judge_unless_held(connection, "features", "some", found, lambda: judged.append(verdict) or verdict)
+        return result.passed, result.description
+
+    assert not told(broken)[0]
+    assert told(sound) == (True, "1 rules hold")
+    assert told(broken) == (True, UNCHANGED)
+    connection.execute("update features.some set value = 2 where id = 'a'")
+    assert not told(broken)[0]
+    assert judged == [broken, sound, broken]

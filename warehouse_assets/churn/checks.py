@@ -7,9 +7,8 @@ from typing import Any
 from dagster import AssetCheckResult, AssetChecksDefinition, AssetCheckSeverity, asset_check
 
 from warehouse_assets.database.resource import WarehouseResource
-from warehouse_assets.quality.memory import UNCHANGED
-
-CHECK = "features.customer_month: sound"
+from warehouse_assets.quality.expectations import FrameVerdict, judge_frame
+from warehouse_assets.quality.memory import judge_unless_held
 
 MOST_CALIBRATION_ERROR = 0.05
 
@@ -38,22 +37,15 @@ def build_churn_checks() -> list[AssetChecksDefinition]:
         description="Keys unique and not null, values in their ranges; a broken row stops training and scoring.",
     )
     def customer_months_sound(warehouse: WarehouseResource) -> AssetCheckResult:
-        import inspect
-
         from warehouse_assets.churn import soundness
         from warehouse_assets.churn.storage import FEATURES_SCHEMA, FEATURES_TABLE, read_customer_months
-        from warehouse_assets.quality.expectations import as_check_result, judge_frame
-        from warehouse_assets.quality.memory import fingerprint, has_held, remember_held
+
+        def judge() -> FrameVerdict:
+            frame = read_customer_months(connection)
+            return judge_frame(frame, soundness.feature_expectations(list(frame.columns)), soundness.KEY)
 
         with warehouse.connect("check customer_month") as connection:
-            found = fingerprint(connection, FEATURES_SCHEMA, FEATURES_TABLE, inspect.getsource(soundness))
-            if has_held(connection, CHECK, found):
-                return AssetCheckResult(passed=True, description=UNCHANGED)
-            frame = read_customer_months(connection)
-            verdict = judge_frame(frame, soundness.feature_expectations(list(frame.columns)), soundness.KEY)
-            if not verdict.broken:
-                remember_held(connection, CHECK, found)
-        return as_check_result(verdict)
+            return judge_unless_held(connection, FEATURES_SCHEMA, FEATURES_TABLE, soundness, judge)
 
     @asset_check(
         asset=["ml", "churn_model"],

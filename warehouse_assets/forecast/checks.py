@@ -7,7 +7,8 @@ from typing import Any
 from dagster import AssetCheckResult, AssetChecksDefinition, AssetCheckSeverity, asset_check
 
 from warehouse_assets.database.resource import WarehouseResource
-from warehouse_assets.quality.memory import UNCHANGED
+from warehouse_assets.quality.expectations import judge_frame
+from warehouse_assets.quality.memory import judge_unless_held
 
 LEAST_COVERAGE, MOST_COVERAGE = 0.80, 0.98
 """Coverage of 90% intervals in the backtest, beyond which they are not to be believed."""
@@ -50,21 +51,16 @@ def _series_sound(table: str) -> AssetChecksDefinition:
         description="One finite value per series and date; a broken row stops the forecasts.",
     )
     def series_sound(warehouse: WarehouseResource) -> AssetCheckResult:
-        import inspect
-
         from warehouse_assets.forecast.storage import read_series
-        from warehouse_assets.quality.expectations import as_check_result, judge_frame
-        from warehouse_assets.quality.memory import fingerprint, has_held, remember_held
 
-        check = f"features.{table}: sound"
         with warehouse.connect(f"check {table}") as connection:
-            found = fingerprint(connection, "features", table, inspect.getsource(series_expectations))
-            if has_held(connection, check, found):
-                return AssetCheckResult(passed=True, description=UNCHANGED)
-            verdict = judge_frame(read_series(connection, table), series_expectations(), ["series_id", "ds"])
-            if not verdict.broken:
-                remember_held(connection, check, found)
-        return as_check_result(verdict)
+            return judge_unless_held(
+                connection,
+                "features",
+                table,
+                series_expectations,
+                lambda: judge_frame(read_series(connection, table), series_expectations(), ["series_id", "ds"]),
+            )
 
     return series_sound
 

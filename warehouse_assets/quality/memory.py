@@ -5,14 +5,49 @@ dbt's back, changes its fingerprint and is judged.
 """
 
 import hashlib
+import inspect
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
 
 import psycopg
+from dagster import AssetCheckResult
 from psycopg import sql
 
 from warehouse_assets.errors import UserError
+from warehouse_assets.quality.expectations import FrameVerdict, as_check_result
 
 #: What a check says of a table it need not judge again.
 UNCHANGED = "unchanged since the rules last held"
+
+
+def judge_unless_held(
+    connection: psycopg.Connection,
+    schema: str,
+    table: str,
+    rules: ModuleType | Callable[..., Any],
+    judge: Callable[[], FrameVerdict],
+) -> AssetCheckResult:
+    """Judge a table, unless it holds what it held when these rules last held.
+
+    Args:
+        connection: where the table is; what has held is remembered in its open transaction.
+        schema: the table's schema.
+        table: its name.
+        rules: what the rules are written in; other code means that the table is judged again.
+        judge: reads the table and judges it.
+
+    Raises:
+        UserError: there is no such table.
+    """
+    check = f"{schema}.{table}: sound"
+    found = fingerprint(connection, schema, table, inspect.getsource(rules))
+    if has_held(connection, check, found):
+        return AssetCheckResult(passed=True, description=UNCHANGED)
+    verdict = judge()
+    if not verdict.broken:
+        remember_held(connection, check, found)
+    return as_check_result(verdict)
 
 
 def fingerprint(connection: psycopg.Connection, schema: str, table: str, rules: str) -> int:
