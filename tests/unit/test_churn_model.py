@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from customer_months import customer_months, latest
 
 from warehouse_assets.churn import training
+from warehouse_assets.churn.checks import quality_problems
 from warehouse_assets.churn.factors import FACTORS, factor_scores
 from warehouse_assets.churn.reasons import (
     ACTIONS,
@@ -24,48 +26,6 @@ from warehouse_assets.churn.reasons import (
 from warehouse_assets.errors import UserError
 from warehouse_assets.settings import DBT_PROJECT_DIR
 
-FIRST = pd.Timestamp("2025-01-01")
-MONTHS = 14
-
-
-def customer_months(customers: int = 160, months: int = MONTHS, seed: int = 0) -> pd.DataFrame:
-    """Customers observed monthly who leave by a hazard of missed pickups and overdue money; labels as in SQL."""
-    rng = np.random.default_rng(seed)
-    alive = np.ones(customers, dtype=bool)
-    left_in = np.full(customers, np.inf)
-    service = rng.choice(["trash", "recycling"], customers)
-    luck, means = rng.gamma(1.0, 1.0, customers), rng.beta(0.5, 1.5, customers)
-    frames = []
-    for number in range(months):
-        missed = rng.poisson(luck)
-        overdue = np.clip(means + rng.normal(0, 0.1, customers), 0, 1)
-        hazard = 1 / (1 + np.exp(-(-5.0 + 0.8 * missed + 2.5 * overdue)))
-        frames.append(
-            pd.DataFrame(
-                {
-                    "customer_id": [f"C-{index:04d}" for index in range(customers)],
-                    "month": FIRST + pd.DateOffset(months=number),
-                    "is_current": number == months - 1,
-                    "service_type": service,
-                    "is_municipal": pd.array(rng.random(customers) < 0.5, dtype="boolean"),
-                    "missed_pickups_90d": missed.astype(float),
-                    "overdue_ratio": overdue,
-                    "satisfaction_avg_180d": np.where(
-                        rng.random(customers) < 0.5, np.nan, rng.uniform(1, 5, customers)
-                    ),
-                    "tenure_months": rng.integers(1, 60, customers).astype(float),
-                }
-            )[alive].assign(number=number)
-        )
-        leaves = alive & (rng.random(customers) < hazard)
-        left_in[leaves] = number
-        alive &= ~leaves
-    frame = pd.concat(frames, ignore_index=True)
-    index = frame["customer_id"].str[2:].astype(int)
-    leaves = pd.Series(left_in[index] < frame["number"] + 3).astype("boolean")
-    frame["is_churned_90d"] = leaves.mask(frame["number"] + 3 > months - 1)
-    return frame.drop(columns="number")
-
 
 @pytest.fixture(scope="module")
 def months() -> pd.DataFrame:
@@ -75,10 +35,6 @@ def months() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def model(months: pd.DataFrame) -> training.ChurnModel:
     return training.train(months)
-
-
-def latest(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[frame["month"] == frame["month"].max()]
 
 
 def test_split_leaves_ninety_days_between(months: pd.DataFrame) -> None:
@@ -119,27 +75,21 @@ def test_what_the_source_keeps_of_today_alone_is_neither_feature_nor_factor(mont
     pd.testing.assert_frame_equal(factor_scores(told), factor_scores(untold))
 
 
-def test_moving_the_future_moves_nothing(months: pd.DataFrame) -> None:
-    as_of = pd.Timestamp("2025-12-01")
-    before = training.train(months, as_of=as_of.date())
-    # everything after the date changes: features, and labels whose 90 days were not over by then
-    rng = np.random.default_rng(1)
+def test_months_whose_label_is_not_known_teach_nothing(months: pd.DataFrame, model: training.ChurnModel) -> None:
     moved = months.copy()
-    later = moved["month"] > as_of
-    moved.loc[later, "missed_pickups_90d"] = rng.poisson(30, int(later.sum()))
-    moved.loc[later, "service_type"] = "unheard of"
-    unknown = (moved["month"] + pd.Timedelta(days=90) > as_of).to_numpy()
-    moved.loc[unknown, "is_churned_90d"] = ~moved.loc[unknown, "is_churned_90d"]
-    moved = pd.concat([moved, customer_months(seed=9)[lambda f: f["month"] > as_of]], ignore_index=True)
-    after = training.train(moved.sample(frac=1.0, random_state=3), as_of=as_of.date())
-    assert after.parameters["data_hash"] == before.parameters["data_hash"]
-    today = months[months["month"] == as_of]
-    expected = training.score(before, today)["churn_probability"]
-    found = training.score(after, moved[(moved["month"] == as_of)])["churn_probability"]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
-    # and the past does matter: the same change before the date changes the model
+    unknown = moved["is_churned_90d"].isna()
+    assert unknown.any()
+    moved.loc[unknown, "missed_pickups_90d"] = np.random.default_rng(1).poisson(30, int(unknown.sum()))
+    moved.loc[unknown, "service_type"] = "unheard of"
+    more = customer_months(seed=9)[lambda frame: frame["is_churned_90d"].isna()]
+    after = training.train(pd.concat([moved, more], ignore_index=True).sample(frac=1.0, random_state=3))
+    assert after.parameters["data_hash"] == model.parameters["data_hash"]
+    today = latest(months)
+    expected = training.score(model, today)["churn_probability"]
+    np.testing.assert_allclose(training.score(after, today)["churn_probability"], expected, rtol=0, atol=1e-12)
+    # and the past does matter
     past = months.assign(missed_pickups_90d=months["missed_pickups_90d"].to_numpy()[::-1])
-    assert training.train(past, as_of=as_of.date()).parameters["data_hash"] != before.parameters["data_hash"]
+    assert training.data_hash(past) != model.parameters["data_hash"]
 
 
 def test_text_form_scores_alike_and_holds_no_pickle(model: training.ChurnModel, months: pd.DataFrame) -> None:
@@ -290,3 +240,19 @@ def test_every_feature_has_a_title_for_its_reason() -> None:
     models = yaml.safe_load((DBT_PROJECT_DIR / "models/features/_features.yml").read_text())["models"]
     columns = next(model["columns"] for model in models if model["name"] == "customer_month")
     assert {column["name"] for column in columns} - training.NOT_FEATURES - set(TITLES) == set()
+
+
+# metrics → words of the problems
+QUALITY = [
+    ({"auc": 0.8, "ece": 0.01, "factor_score": {"auc": 0.7}, "logistic": {"auc": 0.75}}, []),
+    ({"auc": 0.7, "ece": 0.01, "factor_score": {"auc": 0.75}, "logistic": {"auc": 0.6}}, ["eight-factor"]),
+    ({"auc": 0.7, "ece": 0.2, "factor_score": {"auc": 0.6}, "logistic": {"auc": 0.75}}, ["logistic", "calibration"]),
+    ({}, []),
+]
+
+
+@pytest.mark.parametrize(("metrics", "words"), QUALITY)
+def test_quality_problems(metrics: dict[str, Any], words: list[str]) -> None:
+    problems = quality_problems(metrics)
+    assert len(problems) == len(words)
+    assert all(word in problem for word, problem in zip(words, problems, strict=True))

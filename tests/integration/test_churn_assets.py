@@ -7,13 +7,12 @@ from typing import Any
 import pandas as pd
 import psycopg
 import pytest
+from customer_months import customer_months, latest
 from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, asset, materialize
 from psycopg import sql
-from test_churn_model import customer_months, latest
 
 from warehouse_assets.churn import service, storage
 from warehouse_assets.churn.assets import build_churn_assets
-from warehouse_assets.churn.checks import quality_problems
 from warehouse_assets.churn.soundness import KEY, feature_expectations, unsound_rows
 from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.errors import UserError
@@ -272,19 +271,3 @@ def test_sql_and_great_expectations_see_the_same(
     assert len(unsound_rows(connection)) >= least
     frame = storage.read_customer_months(connection)
     assert judge_frame(frame, feature_expectations(list(frame.columns)), KEY).has_errors
-
-
-# metrics → words of the problems
-QUALITY = [
-    ({"auc": 0.8, "ece": 0.01, "factor_score": {"auc": 0.7}, "logistic": {"auc": 0.75}}, []),
-    ({"auc": 0.7, "ece": 0.01, "factor_score": {"auc": 0.75}, "logistic": {"auc": 0.6}}, ["eight-factor"]),
-    ({"auc": 0.7, "ece": 0.2, "factor_score": {"auc": 0.6}, "logistic": {"auc": 0.75}}, ["logistic", "calibration"]),
-    ({}, []),
-]
-
-
-@pytest.mark.parametrize(("metrics", "words"), QUALITY)
-def test_quality_problems(metrics: dict[str, Any], words: list[str]) -> None:
-    problems = quality_problems(metrics)
-    assert len(problems) == len(words)
-    assert all(word in problem for word, problem in zip(words, problems, strict=True))
