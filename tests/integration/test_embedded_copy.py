@@ -104,7 +104,10 @@ def differences(target: psycopg.Connection) -> int:
 
 def test_every_type_from_arrow(target: psycopg.Connection) -> None:
     insert(target, ROWS)
-    count = copy_arrow([batch_of(ROWS[:2]), batch_of([]), batch_of(ROWS[2:])], target, BY_COPY, COLUMNS)
+    told: list[tuple[int, int]] = []
+    batches = [batch_of(ROWS[:2]), batch_of([]), batch_of(ROWS[2:])]
+    count = copy_arrow(batches, target, BY_COPY, COLUMNS, lambda rows, size: told.append((rows, size)))
+    assert told[-1] == (count.rows, count.bytes)
     assert count.rows == len(ROWS)
     assert differences(target) == 0
     target.execute("update by_copy set money = 0.02 where key = 'a'")
@@ -191,11 +194,8 @@ def test_columns_of_numpy_in_another_order_and_more_of_them(target: psycopg.Conn
         "small": np.arange(100_001, dtype=np.int16),
     }
     data["small"] = np.arange(100_001) % 7
-    seen: list[tuple[int, int]] = []
     types = {name: COLUMNS[name] for name in ("key", "small", "at")}
-    count = copy_columns(data, target, BY_COPY, types, lambda rows, size: seen.append((rows, size)))
-    assert count.rows == 100_001
-    assert seen[-1] == (100_001, count.bytes - len(b"PGCOPY\n\xff\r\n\0") - 8 - 2 + 21)
+    assert copy_columns(data, target, BY_COPY, types).rows == 100_001
     query = "select count(*), sum(small), max(at) from by_copy where extract(epoch from at)::int::text = substr(key, 2)"
     assert target.execute(query.encode()).fetchone() == (
         100_001, int((np.arange(100_001) % 7).sum()), dt.datetime(1970, 1, 2, 3, 46, 40, tzinfo=UTC)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-def metrics(label: ArrayLike, probability: ArrayLike, bins: int = 10) -> dict[str, float]:
+def metrics(label: ArrayLike, probability: ArrayLike) -> dict[str, float]:
     """AUC, PR-AUC (average precision), lift at the top decile, Brier score, log loss and ECE of probabilities.
 
     ``label`` is 0/1, ``probability`` within 0-1, both of one length. With a single class present, AUC, PR-AUC
@@ -22,10 +22,10 @@ def metrics(label: ArrayLike, probability: ArrayLike, bins: int = 10) -> dict[st
     return {
         "auc": auc(y, p),
         "pr_auc": average_precision(y, p),
-        "lift_top_decile": lift(y, p, 0.1),
+        "lift_top_decile": lift(y, p),
         "brier": float(np.mean((p - y) ** 2)),
         "log_loss": float(-np.mean(y * np.log(clipped) + (1 - y) * np.log(1 - clipped))),
-        "ece": calibration_error(y, p, bins),
+        "ece": calibration_error(y, p),
     }
 
 

@@ -39,6 +39,7 @@ FEWEST_ROWS = 300
 FEWEST_CHURNERS = 20
 FEWEST_CHURNERS_TESTED = 5
 FORMAT = 2
+SEED = 7  # of folds and sampling
 # The churn score as a learner of the blend: what each factor's column counts for in it.
 FACTOR_WEIGHTS = {f"{factor.name}{FACTOR_SUFFIX}": factor.weight for factor in FACTORS}
 
@@ -153,18 +154,17 @@ def split_by_time(known: pd.DataFrame) -> Split:
     return Split(np.flatnonzero(~is_held), np.flatnonzero(is_held), "customers")
 
 
-def train(frame: pd.DataFrame, as_of: date | None = None, seed: int = 7) -> ChurnModel:
+def train(frame: pd.DataFrame) -> ChurnModel:
     """Train on customer-months, judge on the last labelled months, then fit again on all labelled months.
 
     Args:
         frame: one row per customer and month: `customer_id`, `month` (first of month), `is_churned_90d` (null
             where the 90 days after are not over) and any feature columns.
-        as_of: when given, rows whose label was not known by that date are not used.
-        seed: of folds and sampling; the same frame and seed give the same model.
 
     Returns:
-        The model fitted on all labelled months; its metrics are those of the same recipe fitted on the training
-        months alone, on test months it had not seen, beside the eight-factor score and a logistic regression.
+        The model fitted on all labelled months, the same for the same frame; its metrics are those of the same recipe
+        fitted on the training months alone, on test months it had not seen, beside the eight-factor score and a
+        logistic regression.
 
     Raises:
         UserError: a key column is missing, or there is too little to train on.
@@ -172,9 +172,6 @@ def train(frame: pd.DataFrame, as_of: date | None = None, seed: int = 7) -> Chur
     import pandas as pd
 
     require_keys(frame)
-    if as_of is not None:
-        is_known = pd.to_datetime(frame[MONTH]) + pd.Timedelta(days=WINDOW_DAYS) <= pd.Timestamp(as_of)
-        frame = frame[is_known]
     if reason := too_little(frame):
         raise UserError(reason)
     known = labelled(frame)
@@ -185,7 +182,7 @@ def train(frame: pd.DataFrame, as_of: date | None = None, seed: int = 7) -> Chur
     split = split_by_time(known)
 
     judged = ensemble.fit(
-        table.iloc[split.train], label[split.train], customers[split.train], seed, known_score=FACTOR_WEIGHTS
+        table.iloc[split.train], label[split.train], customers[split.train], SEED, known_score=FACTOR_WEIGHTS
     )
     probability = judged.predict(table.iloc[split.test])
     scores = {
@@ -199,7 +196,7 @@ def train(frame: pd.DataFrame, as_of: date | None = None, seed: int = 7) -> Chur
         "split": split.kind,
         "test_from": str(pd.Timestamp(known[MONTH].iloc[split.test].min()).date()),
     }
-    fitted = ensemble.fit(table, label, customers, seed, judged.choice if judged.folds else None, FACTOR_WEIGHTS)
+    fitted = ensemble.fit(table, label, customers, SEED, judged.choice if judged.folds else None, FACTOR_WEIGHTS)
     months = pd.to_datetime(known[MONTH])
     return ChurnModel(
         features,
@@ -207,7 +204,7 @@ def train(frame: pd.DataFrame, as_of: date | None = None, seed: int = 7) -> Chur
         scores,
         {
             "format": FORMAT,
-            "seed": seed,
+            "seed": SEED,
             "learner_weights": list(fitted.choice.weights),
             "rounds": list(fitted.choice.rounds),
             "penalty": fitted.choice.penalty,

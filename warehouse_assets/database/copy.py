@@ -183,10 +183,9 @@ def copy_frame(
     target: psycopg.Connection,
     table: sql.Composable,
     columns: Mapping[str, str],
-    on_progress: Progress | None = None,
 ) -> CopyCount:
     """Load a frame into ``table``; NaN, NaT, None and NA become null. Arguments and errors as ``copy_arrow``."""
-    return copy_columns({name: frame[name] for name in columns}, target, table, columns, on_progress)
+    return copy_columns({name: frame[name] for name in columns}, target, table, columns)
 
 
 def copy_columns(
@@ -194,7 +193,6 @@ def copy_columns(
     target: psycopg.Connection,
     table: sql.Composable,
     columns: Mapping[str, str],
-    on_progress: Progress | None = None,
 ) -> CopyCount:
     """Load columns of one length into ``table``; NaN, NaT, None and NA become null. As ``copy_arrow`` otherwise.
 
@@ -205,7 +203,7 @@ def copy_columns(
     import pyarrow as pa
 
     arrays = [_as_arrow(data[name], name) for name in columns]
-    return copy_arrow(pa.table(arrays, names=list(columns)).to_batches(), target, table, columns, on_progress)
+    return copy_arrow(pa.table(arrays, names=list(columns)).to_batches(), target, table, columns)
 
 
 def _as_arrow(values: Any, name: str) -> "pa.Array | pa.ChunkedArray":

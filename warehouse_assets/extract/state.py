@@ -37,7 +37,6 @@ def mark_changed(
     days: Iterable[date],
     *,
     rows: int | None = None,
-    profile: str = "models",
 ) -> int:
     """Record that a table written by Python has changed, in the caller's transaction; return the batch number.
 
@@ -49,7 +48,6 @@ def mark_changed(
         source_table: the table's name as dbt models and assets know it, such as "ml.forecast".
         days: business dates whose rows changed, in any order, repeats allowed; may be empty.
         rows: rows the table has now, where known.
-        profile: what stands in etl.table_state.profile.
     """
     lock_table(connection, source_table)
     batch_id = next_batch(connection)
@@ -57,7 +55,7 @@ def mark_changed(
         """
         insert into etl.table_state as state
             (source_table, profile, batch_id, changed_batch_id, rows_raw, extracted_at, changed_at)
-        values (%(table)s, %(profile)s, %(batch)s, %(batch)s, %(rows)s, now(), now())
+        values (%(table)s, 'models', %(batch)s, %(batch)s, %(rows)s, now(), now())
         on conflict (source_table) do update
         set
             profile = excluded.profile,
@@ -67,7 +65,7 @@ def mark_changed(
             extracted_at = excluded.extracted_at,
             changed_at = excluded.changed_at
         """,
-        {"table": source_table, "profile": profile, "batch": batch_id, "rows": rows},
+        {"table": source_table, "batch": batch_id, "rows": rows},
     )
     write_dirty_days(connection, source_table, batch_id, days)
     return batch_id
