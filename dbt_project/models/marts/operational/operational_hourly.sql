@@ -13,17 +13,13 @@
         tags=['after_models'],
     )
 }}
-
 with stop_hours as (
-
     select *
     from {{ ref('int_operational__stop_hours') }}
     where {{ in_rebuilt_days('operating_date') }}
-
 ),
 
 run_hours as (
-
     select
         depot_id,
         operating_date,
@@ -35,11 +31,9 @@ run_hours as (
     from {{ ref('int_operational__run_hours') }}
     where {{ in_rebuilt_days('operating_date') }}
     group by depot_id, operating_date, hour_at
-
 ),
 
 shift_hours as (
-
     select
         depot_id,
         operating_date,
@@ -49,11 +43,9 @@ shift_hours as (
     from {{ ref('int_operational__shift_hours') }}
     where {{ in_rebuilt_days('operating_date') }}
     group by depot_id, operating_date, hour_at
-
 ),
 
 load_hours as (
-
     select
         depot_id,
         operating_date,
@@ -67,11 +59,9 @@ load_hours as (
     from {{ ref('int_operational__load_hours') }}
     where {{ in_rebuilt_days('operating_date') }}
     group by depot_id, operating_date, hour_at
-
 ),
 
 ticket_hours as (
-
     select
         depot_id,
         operating_date,
@@ -84,11 +74,9 @@ ticket_hours as (
     from {{ ref('int_operational__ticket_hours') }}
     where {{ in_rebuilt_days('operating_date') }}
     group by depot_id, operating_date, hour_at
-
 ),
 
 daily_money as (
-
     select
         depot_id,
         operating_date,
@@ -97,33 +85,27 @@ daily_money as (
         {{ hour_on_day('operating_date', 'null::timestamptz') }} as noon_at
     from {{ ref('int_operational__daily_money') }}
     where {{ in_rebuilt_days('operating_date') }}
-
 ),
 
 telemetry as (
-
     select
         coalesce(depot_id, 'unassigned') as depot_id,
         telemetry_date as operating_date,
         vehicle_id
     from {{ ref('stg_fleet__vehicle_telemetry') }}
     where {{ in_rebuilt_days('telemetry_date') }}
-
 ),
 
 runs as (
-
     select
         coalesce(depot_id, 'unassigned') as depot_id,
         service_date as operating_date,
         vehicle_id
     from {{ ref('route_run') }}
     where {{ in_rebuilt_days('service_date') }} and vehicle_id is not null
-
 ),
 
 forecasts as (
-
     -- the newest forecast that knew no more than the day itself
     select distinct on (entity_id, metric, target_date)
         entity_id as depot_id,
@@ -137,22 +119,18 @@ forecasts as (
         and origin_date < target_date
         and {{ in_rebuilt_days('(target_date - 1)') }}
     order by entity_id, metric, target_date, origin_date desc
-
 ),
 
 fleet as (
-
     select
         depot_id,
         operating_date,
         count(*) as vehicles
     from (select * from telemetry union select * from runs) as seen
     group by depot_id, operating_date
-
 ),
 
 next_day as (
-
     select
         depot_id,
         operating_date,
@@ -163,11 +141,9 @@ next_day as (
         max(forecast) filter (where metric = 'cost_usd') as cost_usd
     from forecasts
     group by depot_id, operating_date
-
 ),
 
 hours as (
-
     select depot_id, operating_date, hour_at from stop_hours
     union
     select depot_id, operating_date, hour_at from run_hours
@@ -192,11 +168,9 @@ hours as (
             and stop_hours.operating_date = daily_money.operating_date
             and stop_hours.lifts > 0
     )
-
 ),
 
 weighted as (
-
     -- what is booked by the day is spread over its hours by lifts
     select
         hours.depot_id,
@@ -218,11 +192,9 @@ weighted as (
     window
         day_so_far as (partition by hours.depot_id, hours.operating_date order by hours.hour_at),
         whole_day as (partition by hours.depot_id, hours.operating_date)
-
 ),
 
 shared as (
-
     select
         weighted.*,
         case
@@ -240,7 +212,6 @@ shared as (
     from weighted
     left join daily_money
         on daily_money.depot_id = weighted.depot_id and daily_money.operating_date = weighted.operating_date
-
 )
 
 select

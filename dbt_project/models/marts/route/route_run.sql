@@ -14,49 +14,37 @@
         ],
     )
 }}
-
 with runs as (
-
     select *
     from {{ ref('stg_operations__route_runs') }}
     where {{ in_rebuilt_days('service_date') }}
-
 ),
 
 costs as (
-
     select *
     from {{ ref('int_route__run_cost') }}
     where {{ in_rebuilt_days('service_date') }}
-
 ),
 
 stops as (
-
     select *
     from {{ ref('route_stop') }}
     where {{ in_rebuilt_days('service_date') }}
-
 ),
 
 orders as (
-
     select *
     from {{ ref('int_route__run_orders') }}
     where {{ in_rebuilt_days('service_date') }}
-
 ),
 
 weather as (
-
     select *
     from {{ ref('stg_market__weather') }}
     where {{ in_rebuilt_days('weather_date') }}
-
 ),
 
 answers as (
-
     -- an answer speaks for the runs that served the customer on the day it was given and the seven before
     select
         surveys.customer_id,
@@ -74,22 +62,18 @@ answers as (
         and surveys.responded_date between {{ first_rebuilt_day() }} and {{ last_rebuilt_day() }} + 7
         and {{ in_rebuilt_days('served.service_date::date') }}
     group by surveys.customer_id, served.service_date
-
 ),
 
 served_customers as (
-
     select distinct
         stops.route_run_id,
         stops.service_date,
         stops.customer_id
     from stops
     inner join answers on answers.customer_id = stops.customer_id and answers.service_date = stops.service_date
-
 ),
 
 satisfaction as (
-
     select
         served_customers.route_run_id,
         served_customers.service_date,
@@ -99,11 +83,9 @@ satisfaction as (
     inner join answers
         on answers.customer_id = served_customers.customer_id and answers.service_date = served_customers.service_date
     group by served_customers.route_run_id, served_customers.service_date
-
 ),
 
 visited as (
-
     select
         route_run_id,
         service_date,
@@ -120,11 +102,9 @@ visited as (
         sum(miles_from_previous) + coalesce(sum(miles_back_to_depot), 0) as driven_order_miles
     from stops
     group by route_run_id, service_date
-
 ),
 
 joined as (
-
     select
         runs.*,
         costs.waste_stream,
@@ -167,11 +147,9 @@ joined as (
     left join orders on orders.route_run_id = runs.route_run_id and orders.service_date = runs.service_date
     left join satisfaction on satisfaction.route_run_id = runs.route_run_id and satisfaction.service_date = runs.service_date
     left join weather on weather.depot_id = runs.depot_id and weather.weather_date = runs.service_date
-
 ),
 
 measured as (
-
     select
         *,
         coalesce(tipped_tons, lifted_tons) as tons,
@@ -195,11 +173,9 @@ measured as (
             'greatest(actual_miles, driven_order_miles)'
         ) }} as saving_of_way_ratio
     from joined
-
 ),
 
 scored as (
-
     -- each component is 0-100; null where the run has nothing to judge it by
     select
         *,
@@ -217,7 +193,6 @@ scored as (
         case when planned_tons > 0 and tons is not null then 100 * least(tons / planned_tons, 1) end
             as load_score
     from measured
-
 )
 
 select

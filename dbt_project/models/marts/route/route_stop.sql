@@ -10,9 +10,7 @@
         indexes=[{'columns': ['route_stop_id', 'service_date'], 'unique': true}],
     )
 }}
-
 with stops as (
-
     select
         route_stop_id,
         route_run_id,
@@ -35,11 +33,9 @@ with stops as (
         actual_sequence is not null or arrived_at is not null as is_reached
     from {{ ref('stg_operations__route_stops') }}
     where {{ in_rebuilt_days('service_date') }}
-
 ),
 
 runs as (
-
     select
         route_run_id,
         service_date,
@@ -52,43 +48,33 @@ runs as (
         cost_cents
     from {{ ref('int_route__run_cost') }}
     where {{ in_rebuilt_days('service_date') }}
-
 ),
 
 locations as (
-
     select service_location_id, latitude, longitude
     from {{ ref('int_route__location_curve') }}
-
 ),
 
 routes as (
-
     select route_id, depot_id
     from {{ ref('stg_operations__routes') }}
-
 ),
 
 containers as (
-
     select container_id, waste_stream, capacity_yd3
     from {{ ref('stg_operations__containers') }}
-
 ),
 
 placed as (
-
     select
         stops.*,
         locations.latitude,
         locations.longitude
     from stops
     left join locations on locations.service_location_id = stops.service_location_id
-
 ),
 
 driven as (
-
     -- stops that were not reached come last and have no part in distances and costs
     select
         *,
@@ -101,7 +87,6 @@ driven as (
         partition by service_date, route_run_id
         order by is_reached desc, actual_sequence, arrived_at, route_stop_id
     )
-
 )
 
 select
