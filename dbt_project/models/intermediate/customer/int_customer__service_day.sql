@@ -21,7 +21,7 @@ select
     (count(*) filter (where status = 'missed'))::integer as missed_pickups,
     (count(*) filter (where is_contaminated))::integer as contaminated_lifts,
     (count(*) filter (where is_overage))::integer as overage_lifts,
-    coalesce(sum(weight_lb) filter (where status = 'completed') * 0.0005, 0)::numeric(12, 4) as collected_tons
+    coalesce({{ tons("sum(weight_lb) filter (where status = 'completed')") }}, 0)::numeric(12, 4) as collected_tons
 from route_stops
 where customer_id is not null
 group by customer_id, service_date

@@ -22,7 +22,7 @@ select
     coalesce(runs.depot_id, routes.depot_id, vehicles.depot_id, 'unassigned') as depot_id,
     {{ hour_on_day('loads.service_date', 'loads.tipped_at') }} as hour_at,
     loads.waste_stream,
-    loads.weight_lb * 0.0005 as tons,
+    {{ tons('loads.weight_lb') }} as tons,
     case
         when loads.extracted_at >= loads.updated_at and not {{ came_with_history('loads', 'loads.batch_id') }}
             then extract(epoch from loads.extracted_at - loads.updated_at) / 60

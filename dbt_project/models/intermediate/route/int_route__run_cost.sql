@@ -68,7 +68,7 @@ tipped as (
         route_run_id,
         service_date,
         count(*) as loads,
-        sum(weight_lb) * 0.0005 as tipped_tons,
+        {{ tons('sum(weight_lb)') }} as tipped_tons,
         sum(tip_fee_usd) as tip_fee_usd
     from loads
     where route_run_id is not null

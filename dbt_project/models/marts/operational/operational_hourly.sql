@@ -10,7 +10,6 @@
         ],
         reach={'surveys': [-7, 0], 'ml.forecast': [-1, -1]},
         indexes=[{'columns': ['depot_id', 'hour_at'], 'unique': false}],
-        tags=['after_models'],
     )
 }}
 with stop_hours as (

@@ -112,7 +112,7 @@ select
     coalesce(driven.is_contaminated, false) as is_contaminated,
     coalesce(driven.is_overage, false) as is_overage,
     driven.fill_ratio,
-    (driven.weight_lb * 0.0005)::numeric(12, 6) as weight_tons,
+    {{ tons('driven.weight_lb') }}::numeric(12, 6) as weight_tons,
     -- planned against actual
     driven.planned_sequence,
     driven.actual_sequence,
