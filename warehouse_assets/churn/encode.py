@@ -74,12 +74,37 @@ class Column:
 
 @dataclass(frozen=True)
 class Design:
-    """One numeric matrix: ``values`` (rows x columns), a name for each column and the source column it came from."""
+    """One numeric matrix: ``values`` (rows x columns), a name for each column and the source column it came from.
+
+    ``categorical`` has the positions of the columns that hold codes of categories.
+    """
 
     values: Floats
     names: list[str]
     source: list[str]
+    categorical: list[int]
+
+
+@dataclass
+class _DesignColumns:
+    """The columns of a design while it is made."""
+
+    rows: int
+    parts: list[Floats] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    source: list[str] = field(default_factory=list)
     categorical: list[int] = field(default_factory=list)
+
+    def add(self, values: Any, name: str, column: Column, is_category: bool = False) -> None:
+        if is_category:
+            self.categorical.append(len(self.parts))
+        self.parts.append(np.asarray(values, dtype=np.float64))
+        self.names.append(name)
+        self.source.append(column.name)
+
+    def design(self) -> Design:
+        matrix = np.column_stack(self.parts) if self.parts else np.empty((self.rows, 0))
+        return Design(matrix, self.names, self.source, self.categorical)
 
 
 def column_names(frame: pd.DataFrame) -> list[str]:
@@ -172,42 +197,32 @@ def wide_codes(columns: tuple[Column, ...], cells: dict[str, Any]) -> dict[str, 
 
 def tree_design(columns: tuple[Column, ...], cells: dict[str, Any]) -> Design:
     """The matrix for the trees, without the target means: NaN is missing, categories are codes."""
-    parts: list[Floats] = []
-    names: list[str] = []
-    source: list[str] = []
-    categorical: list[int] = []
-
-    def add(values: Any, name: str, column: Column) -> None:
-        parts.append(np.asarray(values, dtype=np.float64))
-        names.append(name)
-        source.append(column.name)
-
+    made = _DesignColumns(len(next(iter(cells.values()), ())))
     for column in columns:
         if column.kind == "ignored":
             continue
         values = cells[column.name]
         if column.kind == "number":
-            add(values, column.name, column)
+            made.add(values, column.name, column)
         elif column.kind == "datetime":
-            add(values, column.name, column)
-            add(np.floor(values) % 7, f"{column.name} weekday", column)
-            add(np.floor(values) % 365.2425 / 30.436875, f"{column.name} month", column)
+            made.add(values, column.name, column)
+            made.add(np.floor(values) % 7, f"{column.name} weekday", column)
+            made.add(np.floor(values) % 365.2425 / 30.436875, f"{column.name} month", column)
         elif column.is_wide:
             codes = category_codes(column, values)
-            add(np.append(np.log(np.asarray(column.shares) + 1e-9), np.nan)[codes], f"{column.name} frequency", column)
+            made.add(
+                np.append(np.log(np.asarray(column.shares) + 1e-9), np.nan)[codes], f"{column.name} frequency", column
+            )
         else:
             codes = category_codes(column, values)
             filled = values != np.asarray(None)
-            categorical.append(len(parts))
-            add(np.where(filled, codes, np.nan), column.name, column)
+            made.add(np.where(filled, codes, np.nan), column.name, column, is_category=True)
     # How long before the end of a membership the last payment came is told by no date alone.
     dates = [column for column in columns if column.kind == "datetime"][:DATES_COMPARED]
     for index, later in enumerate(dates):
         for earlier in dates[:index]:
-            add(cells[later.name] - cells[earlier.name], f"{later.name} minus {earlier.name}", later)
-    rows = len(next(iter(cells.values()))) if cells else 0
-    matrix = np.column_stack(parts) if parts else np.empty((rows, 0))
-    return Design(matrix, names, source, categorical)
+            made.add(cells[later.name] - cells[earlier.name], f"{later.name} minus {earlier.name}", later)
+    return made.design()
 
 
 def linear_design(columns: tuple[Column, ...], cells: dict[str, Any], with_hinges: bool) -> Design:
@@ -216,15 +231,7 @@ def linear_design(columns: tuple[Column, ...], cells: dict[str, Any], with_hinge
     A number becomes its standardized value, its rank among the training values and, when ``with_hinges``, three
     hinges on that rank (a piecewise-linear additive model); a missing value gets its own indicator.
     """
-    parts: list[Floats] = []
-    names: list[str] = []
-    source: list[str] = []
-
-    def add(values: Any, name: str, column: Column) -> None:
-        parts.append(np.asarray(values, dtype=np.float64))
-        names.append(name)
-        source.append(column.name)
-
+    made = _DesignColumns(len(next(iter(cells.values()), ())))
     for column in columns:
         if column.kind == "ignored":
             continue
@@ -235,27 +242,25 @@ def linear_design(columns: tuple[Column, ...], cells: dict[str, Any], with_hinge
             codes = category_codes(column, values)
             filled = values != np.asarray(None)
             for code, text in enumerate(column.categories):
-                add((codes == code).astype(float), f"{column.name} = {text}", column)
-            add(filled & (codes == len(column.categories)), f"{column.name} other", column)
+                made.add((codes == code).astype(float), f"{column.name} = {text}", column)
+            made.add(filled & (codes == len(column.categories)), f"{column.name} other", column)
             if column.has_missing:
-                add(~filled, f"{column.name} missing", column)
+                made.add(~filled, f"{column.name} missing", column)
             continue
         missing = np.isnan(values)
         scaled = np.clip((values - column.centre) / column.spread, -4.0, 4.0)
-        add(np.where(missing, 0.0, scaled), column.name, column)
+        made.add(np.where(missing, 0.0, scaled), column.name, column)
         knots = np.asarray(column.quantiles)
         if len(knots) > 3:
             rank = np.interp(values, knots, np.linspace(0.0, 1.0, len(knots)))
-            add(np.where(missing, 0.0, 2.0 * rank - 1.0), f"{column.name} rank", column)
+            made.add(np.where(missing, 0.0, 2.0 * rank - 1.0), f"{column.name} rank", column)
             if with_hinges:
                 for hinge in HINGES:
                     above = np.maximum(rank - hinge, 0.0) / (1.0 - hinge)
-                    add(np.where(missing, 0.0, 2.0 * above), f"{column.name} above {hinge:.2f}", column)
+                    made.add(np.where(missing, 0.0, 2.0 * above), f"{column.name} above {hinge:.2f}", column)
         if column.has_missing:
-            add(missing, f"{column.name} missing", column)
-    rows = len(next(iter(cells.values()))) if cells else 0
-    matrix = np.column_stack(parts) if parts else np.empty((rows, 0))
-    return Design(matrix, names, source)
+            made.add(missing, f"{column.name} missing", column)
+    return made.design()
 
 
 def columns_to_json(columns: tuple[Column, ...]) -> list[dict[str, Any]]:

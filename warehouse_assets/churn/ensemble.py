@@ -25,6 +25,8 @@ from warehouse_assets.churn.learners import (
 from warehouse_assets.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -38,6 +40,7 @@ HINGE_COLUMNS = 45
 # columns to about a minute or two; with so much data little is lost.
 LARGE_CELLS = 2_000_000
 LARGE_ROUNDS = 300
+SEED = 7  # of folds and sampling
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,26 @@ class Choice:
     rounds: tuple[int, ...]
     penalty: float
     weights: tuple[float, ...]
+
+    @property
+    def tree_weights(self) -> tuple[float, ...]:
+        """The weight of each LightGBM recipe."""
+        return self.weights[:-3]
+
+    @property
+    def linear_weight(self) -> float:
+        """The weight of the linear model."""
+        return self.weights[-3]
+
+    @property
+    def score_weight(self) -> float:
+        """The weight of the known score."""
+        return self.weights[-2]
+
+    @property
+    def base_weight(self) -> float:
+        """The weight of the base rate."""
+        return self.weights[-1]
 
 
 @dataclass(frozen=True)
@@ -94,14 +117,14 @@ class Ensemble:
         total = np.zeros(len(frame))
         for fold in self.folds:
             tree, linear = designs.with_means(fold.means)
-            for weight, model in zip(self.choice.weights, fold.trees, strict=False):
+            for weight, model in zip(self.choice.tree_weights, fold.trees, strict=True):
                 if model:
                     total += weight * model.predict(tree, threads)
-            if self.choice.weights[-3]:
-                total += self.choice.weights[-3] * fold.linear.predict(linear)
+            if self.choice.linear_weight:
+                total += self.choice.linear_weight * fold.linear.predict(linear)
             if fold.score:
-                total += self.choice.weights[-2] * fold.score.predict(designs.score)
-        raw = total / len(self.folds) + self.choice.weights[-1] * float(logit(np.asarray(self.base_rate)))
+                total += self.choice.score_weight * fold.score.predict(designs.score)
+        raw = total / len(self.folds) + self.choice.base_weight * float(logit(np.asarray(self.base_rate)))
         return self.calibration.apply(raw)
 
     def _base_rates(self, frame: pd.DataFrame) -> Floats:
@@ -113,9 +136,13 @@ class Ensemble:
 
     def shares(self) -> dict[str, float]:
         """The weight of each kind of learner in the blend, those without weight left out; they sum to 1."""
-        *trees, linear, score, base = self.choice.weights
-        names = {"lightgbm": sum(trees), "logistic": linear, "known_score": score, "base_rate": base}
-        return {name: round(weight, 4) for name, weight in names.items() if weight}
+        weights = {
+            "lightgbm": sum(self.choice.tree_weights),
+            "logistic": self.choice.linear_weight,
+            "known_score": self.choice.score_weight,
+            "base_rate": self.choice.base_weight,
+        }
+        return {learner: round(weight, 4) for learner, weight in weights.items() if weight}
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """What each column adds to each row's log-odds (rows in order x used columns), before calibration.
@@ -134,16 +161,15 @@ class Ensemble:
                 tree, linear = designs.with_means(fold.means)
                 parts = [
                     (weight, model.contributions(tree, threads), [*designs.tree.source, *designs.codes])
-                    for weight, model in zip(self.choice.weights, fold.trees, strict=False)
+                    for weight, model in zip(self.choice.tree_weights, fold.trees, strict=True)
                     if model
                 ]
-                if self.choice.weights[-3]:
+                if self.choice.linear_weight:
                     source = [*designs.linear.source, *designs.codes]
-                    parts.append((self.choice.weights[-3], fold.linear.contributions(linear), source))
+                    parts.append((self.choice.linear_weight, fold.linear.contributions(linear), source))
                 if fold.score:
-                    parts.append(
-                        (self.choice.weights[-2], fold.score.contributions(designs.score), [*self.known_score])
-                    )
+                    values = fold.score.contributions(designs.score)
+                    parts.append((self.choice.score_weight, values, [*self.known_score]))
                 for weight, values, source in parts:
                     for position, name in enumerate(source):
                         totals[name] = totals[name] + weight / len(self.folds) * values[:, position]
@@ -271,11 +297,55 @@ def recipes(rows: int, minority: int, seed: int, is_large: bool = False) -> tupl
     return (deep, *regular) if rows >= 300 else regular
 
 
+@dataclass(frozen=True)
+class _FoldPlan:
+    """What all folds are fitted from: ``rows`` has the training and held-out rows of each."""
+
+    columns: tuple[encode.Column, ...]
+    designs: _Designs
+    label: Floats
+    rows: list[tuple[NDArray[np.intp], NDArray[np.intp]]]
+    recipes: tuple[dict[str, Any], ...]
+    most_rounds: int
+    penalties: Sequence[float]
+    points: Floats
+    choice: Choice | None
+
+    def fit(self, number: int) -> _FoldFit:
+        """Fit the learners of one fold; a choice made before gives the rounds, without weight none is fitted."""
+        train, held = self.rows[number]
+        means, inner = _fold_means(self.columns, self.designs.codes, self.label, train, SEED + number)
+        tree, linear = self.designs.with_means(means)
+        tree_train, linear_train, y = tree[train], linear[train], self.label[train]
+        if inner:
+            tree_train[:, -len(inner) :] = np.column_stack(inner)
+            linear_train[:, -len(inner) :] = np.column_stack(inner)
+        trees = [
+            None
+            if self.choice and not self.choice.tree_weights[index]
+            else fit_trees(
+                (tree_train, y),
+                (tree[held], self.label[held]),
+                tree.shape[1],
+                self.designs.tree.categorical,
+                recipe,
+                self.most_rounds,
+                self.choice.rounds[index] if self.choice else None,
+            )
+            for index, recipe in enumerate(self.recipes)
+        ]
+        sample = _sample(len(train), LINEAR_ROWS, SEED)
+        path = fit_linear_path(linear_train[sample], y[sample], self.penalties)
+        score = fit_slope(self.designs.score[train], self.points, y) if len(self.points) else None
+        score_log_odds = score.predict(self.designs.score[held]) if score else np.zeros(len(held))
+        linear_scores = [model.predict(linear[held]) for model in path]
+        return _FoldFit(held, means, trees, path, linear_scores, score, score_log_odds)
+
+
 def fit(
     frame: pd.DataFrame,
     label: Floats,
     groups: Any = None,
-    seed: int = 7,
     choice: Choice | None = None,
     known_score: dict[str, float] | None = None,
 ) -> Ensemble:
@@ -290,75 +360,61 @@ def fit(
 
     columns = encode.learn_columns(frame)
     rate = float(label.mean())
-    base = float(logit(np.asarray(rate)))
     with_hinges = sum(column.kind != "ignored" for column in columns) <= HINGE_COLUMNS
     is_large = frame.shape[0] * frame.shape[1] > LARGE_CELLS
-    plan = _plan_folds(label, groups, seed, 3 if is_large else 5)
-    if not plan or all(column.kind == "ignored" for column in columns):
+    rows = _plan_folds(label, groups, SEED, 3 if is_large else 5)
+    if not rows or all(column.kind == "ignored" for column in columns):
         return Ensemble(columns, (), Choice((), 0.0, (0.0, 0.0, 1.0)), Calibration(), rate, with_hinges, {})
     used = {column.name for column in columns if column.kind == "number"}
     known_score = {name: weight for name, weight in (known_score or {}).items() if name in used}
-    points = np.asarray(list(known_score.values()))
-    threads = Settings.from_env().threads
-    designs = _designs(columns, encode.read_frame(columns, frame), with_hinges, known_score)
-    settings = recipes(len(label), int(min(label.sum(), len(label) - label.sum())), seed, is_large)
+    settings = recipes(len(label), int(min(label.sum(), len(label) - label.sum())), SEED, is_large)
     if choice and len(choice.rounds) != len(settings):
         choice = None  # made on a table of another size, for which there are other recipes
-    rounds = choice.rounds if choice else (None,) * len(settings)
-    penalties = PENALTIES if choice is None else [p for p in PENALTIES if p >= choice.penalty]
-    width = len(designs.tree.names) + len(designs.codes)
-    limit = LARGE_ROUNDS if is_large else MAX_ROUNDS
-
-    def fit_fold(number: int) -> _FoldFit:
-        train, held = plan[number]
-        fold_means, inner = _fold_means(columns, designs.codes, label, train, seed + number)
-        tree, linear = designs.with_means(fold_means)
-        tree_train, linear_train, y = tree[train], linear[train], label[train]
-        if inner:
-            tree_train[:, -len(inner) :] = np.column_stack(inner)
-            linear_train[:, -len(inner) :] = np.column_stack(inner)
-        validation = (tree[held], label[held])
-        trees = [
-            None
-            if choice and not choice.weights[index]
-            else fit_trees((tree_train, y), validation, width, designs.tree.categorical, setting, limit, rounds[index])
-            for index, setting in enumerate(settings)
-        ]
-        sample = _sample(len(train), LINEAR_ROWS, seed)
-        path = fit_linear_path(linear_train[sample], y[sample], penalties)
-        known = fit_slope(designs.score[train], points, y) if known_score else None
-        known_scores = known.predict(designs.score[held]) if known else np.zeros(len(held))
-        return _FoldFit(
-            held, fold_means, trees, path, [model.predict(linear[held]) for model in path], known, known_scores
-        )
-
-    # One BLAS thread each: OpenBLAS threads called from several threads wait for each other (29 s against 1.6 s).
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(max_workers=min(threads, len(plan))) as pool:
-        fits = list(pool.map(fit_fold, range(len(plan))))
-
-    chosen_rounds = choice.rounds if choice else _common_rounds(fits)
-    scores, position = _out_of_fold(fits, chosen_rounds, label, is_path_open=choice is None)
-    if choice is None:
-        learners = np.vstack([scores if known_score else scores[:-1], np.full(len(label), base)])
-        weights = blend_weights(learners, label, _rows_per_case(label, groups))
-        if not known_score:
-            weights = np.insert(weights, -1, 0.0)
-        choice = Choice(chosen_rounds, penalties[position], tuple(float(weight) for weight in weights))
-    blended = np.asarray(choice.weights[:-1]) @ scores + choice.weights[-1] * base
-    folds = tuple(
-        FoldModel(
-            fit.means,
-            tuple(
-                tree.cut(chosen_rounds[index]) if tree and choice.weights[index] else None
-                for index, tree in enumerate(fit.trees)
-            ),
-            fit.path[position],
-            fit.score if choice.weights[-2] else None,
-        )
-        for fit in fits
+    plan = _FoldPlan(
+        columns,
+        _designs(columns, encode.read_frame(columns, frame), with_hinges, known_score),
+        label,
+        rows,
+        settings,
+        LARGE_ROUNDS if is_large else MAX_ROUNDS,
+        PENALTIES if choice is None else [p for p in PENALTIES if p >= choice.penalty],
+        np.asarray(list(known_score.values())),
+        choice,
     )
-    calibration = fit_calibration(blended, label, seed)
-    return Ensemble(columns, folds, choice, calibration, rate, with_hinges, known_score)
+    threads = min(Settings.from_env().threads, len(rows))
+    # One BLAS thread each: OpenBLAS threads called from several threads wait for each other (29 s against 1.6 s).
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(max_workers=threads) as pool:
+        fits = list(pool.map(plan.fit, range(len(rows))))
+
+    rounds = choice.rounds if choice else _common_rounds(fits)
+    scores, position = _out_of_fold(fits, rounds, label, is_path_open=choice is None)
+    base = float(logit(np.asarray(rate)))
+    if choice is None:
+        weights = _weights(scores, base, label, groups, has_score=bool(known_score))
+        choice = Choice(rounds, plan.penalties[position], weights)
+    blended = np.asarray(choice.weights[:-1]) @ scores + choice.base_weight * base
+    folds = tuple(_as_chosen(fitted, choice, position) for fitted in fits)
+    return Ensemble(columns, folds, choice, fit_calibration(blended, label, SEED), rate, with_hinges, known_score)
+
+
+def _weights(scores: Floats, base: float, label: Floats, groups: Any, has_score: bool) -> tuple[float, ...]:
+    """The blend's weights, as in `Choice`; a known score that there is none of gets 0."""
+    learners = np.vstack([scores if has_score else scores[:-1], np.full(len(label), base)])
+    weights = blend_weights(learners, label, _rows_per_case(label, groups))
+    if not has_score:
+        weights = np.insert(weights, -1, 0.0)
+    return tuple(float(weight) for weight in weights)
+
+
+def _as_chosen(fitted: _FoldFit, choice: Choice, position: int) -> FoldModel:
+    """The models of a fold that the choice gives a weight, the linear one from ``position`` of its path."""
+    trees = zip(fitted.trees, choice.rounds, choice.tree_weights, strict=True)
+    return FoldModel(
+        fitted.means,
+        tuple(tree.cut(rounds) if tree and weight else None for tree, rounds, weight in trees),
+        fitted.path[position],
+        fitted.score if choice.score_weight else None,
+    )
 
 
 def _out_of_fold(

@@ -39,7 +39,6 @@ FEWEST_ROWS = 300
 FEWEST_CHURNERS = 20
 FEWEST_CHURNERS_TESTED = 5
 FORMAT = 2
-SEED = 7  # of folds and sampling
 # The churn score as a learner of the blend: what each factor's column counts for in it.
 FACTOR_WEIGHTS = {f"{factor.name}{FACTOR_SUFFIX}": factor.weight for factor in FACTORS}
 
@@ -182,7 +181,7 @@ def train(frame: pd.DataFrame) -> ChurnModel:
     split = split_by_time(known)
 
     judged = ensemble.fit(
-        table.iloc[split.train], label[split.train], customers[split.train], SEED, known_score=FACTOR_WEIGHTS
+        table.iloc[split.train], label[split.train], customers[split.train], known_score=FACTOR_WEIGHTS
     )
     probability = judged.predict(table.iloc[split.test])
     scores = {
@@ -196,7 +195,7 @@ def train(frame: pd.DataFrame) -> ChurnModel:
         "split": split.kind,
         "test_from": str(pd.Timestamp(known[MONTH].iloc[split.test].min()).date()),
     }
-    fitted = ensemble.fit(table, label, customers, SEED, judged.choice if judged.folds else None, FACTOR_WEIGHTS)
+    fitted = ensemble.fit(table, label, customers, judged.choice if judged.folds else None, FACTOR_WEIGHTS)
     months = pd.to_datetime(known[MONTH])
     return ChurnModel(
         features,
@@ -204,7 +203,7 @@ def train(frame: pd.DataFrame) -> ChurnModel:
         scores,
         {
             "format": FORMAT,
-            "seed": SEED,
+            "seed": ensemble.SEED,
             "learner_weights": list(fitted.choice.weights),
             "rounds": list(fitted.choice.rounds),
             "penalty": fitted.choice.penalty,
