@@ -86,9 +86,10 @@ def _metadata(load: TableLoad) -> dict[str, Any]:
             f"select * from etl.job_log where job_log_id = {load.job_log_id}"  # noqa: S608  shown, never run
         ),
     }
-    for name in ("batch_id", "watermark_to"):
-        if (value := getattr(load, name)) is not None:
-            values["batch" if name == "batch_id" else "watermark"] = value
+    if load.batch_id is not None:
+        values["batch"] = load.batch_id
+    if load.watermark_to is not None:
+        values["watermark"] = load.watermark_to
     if load.warnings:
         values["warnings"] = "; ".join(load.warnings)
     return values

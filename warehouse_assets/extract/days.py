@@ -1,5 +1,6 @@
-"""Which business days a row touches, as SQL over a row of staging or raw. Writing them down belongs to ``record``."""
+"""Which business days a row touches, as SQL over a row of staging or raw. Writing them down belongs to ``state``."""
 
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 import psycopg
@@ -16,6 +17,14 @@ REACH_DAYS = 36_525
 FIRST_DAY, LAST_DAY = sql.Literal(date.min), sql.Literal(date.max - timedelta(days=1))
 
 
+@dataclass(frozen=True)
+class Calendar:
+    """The day and the time zone of an extraction."""
+
+    today: date
+    time_zone: str
+
+
 def business_day(table: Table, column: str, time_zone: str, alias: str | None = None) -> sql.Composed:
     """The business day of a date or timestamptz column, written as models write it."""
     name = sql.Identifier(alias, column) if alias else sql.Identifier(column)
@@ -24,21 +33,21 @@ def business_day(table: Table, column: str, time_zone: str, alias: str | None = 
     return sql.SQL("({} at time zone {})::date").format(name, sql.Literal(time_zone))
 
 
-def touched(table: Table, alias: str, today: date, time_zone: str) -> dict[str, sql.Composed]:
+def touched(table: Table, alias: str, calendar: Calendar) -> dict[str, sql.Composed]:
     """The days that the row behind ``alias`` touches by itself: ``first`` and, of an interval, ``end``, the day after.
 
     Empty for a table whose rows touch none. ``first`` is null, or ``end`` not after it, where this row touches none.
-    An open interval ends with ``today``.
+    An open interval ends with the calendar's day.
     """
     spec = table.business_date
     if spec is not None and spec.column is not None:
-        day = business_day(table, spec.column, time_zone, alias)
+        day = business_day(table, spec.column, calendar.time_zone, alias)
         return {"first": sql.SQL("case when {0} between {1} and {2} then {0} end").format(day, FIRST_DAY, LAST_DAY)}
     if spec is not None and spec.start is not None and spec.end is not None:
-        start = business_day(table, spec.start, time_zone, alias)
-        end = business_day(table, spec.end, time_zone, alias)
+        start = business_day(table, spec.start, calendar.time_zone, alias)
+        end = business_day(table, spec.end, calendar.time_zone, alias)
         earliest, latest, open_end = (
-            sql.Literal(date.fromordinal(today.toordinal() + step)) for step in (-REACH_DAYS, REACH_DAYS, 1)
+            sql.Literal(calendar.today + timedelta(days=step)) for step in (-REACH_DAYS, REACH_DAYS, 1)
         )
         return {
             "first": sql.SQL("case when {0} is not null then greatest({0}, {1}) end").format(start, earliest),

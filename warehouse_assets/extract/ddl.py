@@ -171,14 +171,13 @@ def add_indexes(connection: psycopg.Connection, table: Table, time_zone: str) ->
             )
 
 
-def follow_contract(connection: psycopg.Connection, table: Table) -> bool:
-    """Bring an existing raw table in step with a contract that has grown; return whether it was changed.
+def follow_contract(connection: psycopg.Connection, table: Table) -> None:
+    """Bring an existing raw table in step with a contract that has grown.
 
     Raises:
         UserError: the contract has changed in a way that raw cannot follow; names table, column and remedy.
     """
     present = _columns(connection, table)
-    changed = False
     for column in table.columns:
         was = present.pop(column.name, None)
         wanted = _full_name(column)
@@ -199,7 +198,6 @@ def follow_contract(connection: psycopg.Connection, table: Table) -> bool:
                 f"{was}, which it cannot become without loss; run with --full-refresh to make raw.{table.name} anew."
             )
         connection.execute(statement)
-        changed = True
     gone = [name for name in present if name not in names.SYSTEM_COLUMNS]
     if gone:
         raise UserError(
@@ -211,7 +209,6 @@ def follow_contract(connection: psycopg.Connection, table: Table) -> bool:
             f"The contract gives table {table.name} the key {', '.join(table.primary_key)}, raw has another one; "
             f"run with --full-refresh to make raw.{table.name} anew."
         )
-    return changed
 
 
 def differences(connection: psycopg.Connection, table: Table) -> list[str]:

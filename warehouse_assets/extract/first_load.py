@@ -12,8 +12,7 @@ from psycopg import sql
 
 from warehouse_assets.database.copy import CopyCount
 from warehouse_assets.extract import ddl, names, rules
-from warehouse_assets.extract.days import FIRST_DAY, LAST_DAY, as_ranges, business_day, touched
-from warehouse_assets.extract.merge import Calendar
+from warehouse_assets.extract.days import FIRST_DAY, LAST_DAY, Calendar, as_ranges, business_day, touched
 from warehouse_assets.extract.source import OnRows, Session
 from warehouse_assets.source.contract import Table
 
@@ -120,7 +119,7 @@ def _interval_days(connection: psycopg.Connection, table: Table, calendar: Calen
             ) as stretches
             """
         ).format(
-            days=as_ranges(**touched(table, "rows", calendar.today, calendar.time_zone)),
+            days=as_ranges(**touched(table, "rows", calendar)),
             raw=names.raw(table.name),
         )
     )

@@ -10,7 +10,7 @@ from psycopg import sql
 from warehouse_assets.database.databases import Databases
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract import names
-from warehouse_assets.extract.merge import Calendar
+from warehouse_assets.extract.days import Calendar
 from warehouse_assets.extract.record import TableLoad
 from warehouse_assets.extract.source import Session, Snapshot
 from warehouse_assets.extract.state import next_batch

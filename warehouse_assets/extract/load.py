@@ -19,8 +19,8 @@ from warehouse_assets.database.databases import Databases
 from warehouse_assets.database.errors import explain_error, message_of
 from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.extract import ddl, record, rules
+from warehouse_assets.extract.days import Calendar
 from warehouse_assets.extract.job import Job, OnTable
-from warehouse_assets.extract.merge import Calendar
 from warehouse_assets.extract.record import TableLoad
 from warehouse_assets.extract.source import Session, Snapshot, open_snapshot
 from warehouse_assets.extract.table import extract_table

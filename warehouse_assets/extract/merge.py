@@ -1,6 +1,6 @@
 """Staging into raw: only rows that differ are written, and the days they touch before and after are gathered.
 
-``pg_temp.extract_changed`` holds one row per changed raw row with its days; ``record`` writes them down. Judging rows
+``pg_temp.extract_changed`` gathers changed raw rows by the days they touch; ``state`` writes them down. Judging rows
 belongs to ``rules``, reading them to ``source``.
 """
 
@@ -12,16 +12,8 @@ import psycopg
 from psycopg import sql
 
 from warehouse_assets.extract import names
-from warehouse_assets.extract.days import as_ranges, business_day, is_interval, touched
+from warehouse_assets.extract.days import Calendar, as_ranges, business_day, is_interval, touched
 from warehouse_assets.source.contract import Table
-
-
-@dataclass(frozen=True)
-class Calendar:
-    """The day and the time zone of an extraction."""
-
-    today: date
-    time_zone: str
 
 
 @dataclass
@@ -167,11 +159,11 @@ def _notes(table: Table, calendar: Calendar, before: str) -> dict[str, sql.Compo
         notes["key"] = key
     if is_interval(table):
         notes["others_differ"] = _others_differ(table, before)
-    for name, day in touched(table, before, calendar.today, calendar.time_zone).items():
+    for name, day in touched(table, before, calendar).items():
         notes[f"old_{name}"] = sql.SQL("case when {}._deleted_at is null then {} end").format(
             sql.Identifier(before), day
         )
-    for name, day in touched(table, "fresh", calendar.today, calendar.time_zone).items():
+    for name, day in touched(table, "fresh", calendar).items():
         notes[f"new_{name}"] = day
     return notes
 
@@ -273,7 +265,7 @@ def _note_gone(
 ) -> int:
     """Run a delete or update of raw (alias present) and note the days of the rows that were live; return these."""
     notes: dict[str, sql.Composable] = {"was_live": was_live}
-    for name, day in touched(table, "present", calendar.today, calendar.time_zone).items():
+    for name, day in touched(table, "present", calendar).items():
         notes[f"old_{name}"] = day
     if key := _key(table, "present"):
         notes["key"] = key

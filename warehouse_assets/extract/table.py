@@ -1,6 +1,6 @@
 """Extraction of one table in one transaction: rows, quarantine, dirty days, watermark, state and job log together.
 
-Here is the order of things and the first load; later loads are in ``incremental``, the tables of a system side by side
+Here are the order of things and the first load; later loads are in ``incremental``, the tables of a system side by side
 in ``load``.
 """
 
