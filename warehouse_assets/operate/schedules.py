@@ -17,6 +17,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from warehouse_assets.database.connections import connect
 from warehouse_assets.database.databases import resolve
+from warehouse_assets.operate.failed_runs import CAUSE_TAG
 from warehouse_assets.operate.probe import moved_tables
 from warehouse_assets.settings import Settings
 from warehouse_assets.transform.plan import data_tests, models_of, plan_build, plan_tests
@@ -77,10 +78,10 @@ def _schedule(
         assert context.repository_def is not None  # noqa: S101  a tick has its code location
         layer = context.repository_def.get_job(job.name).asset_layer
         if own := [table for table in moved if AssetKey(["raw", table]) in layer.selected_asset_keys]:
-            return RunRequest(tags={"cause": f"new in the source: {_listed(own)}"})
+            return RunRequest(tags={CAUSE_TAG: f"new in the source: {_listed(own)}"})
         checks = {key for definition in layer.data for key in definition.assets_def.check_keys}
         if waiting := waiting_work(settings, manifest, layer.selected_asset_keys, checks):
-            return RunRequest(tags={"cause": f"to be built or tested: {_listed(waiting)}"})
+            return RunRequest(tags={CAUSE_TAG: f"to be built or tested: {_listed(waiting)}"})
         return SkipReason(f"The source has nothing new for the job {job.name}.")
 
     return tick

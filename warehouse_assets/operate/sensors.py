@@ -18,7 +18,7 @@ from dagster import (
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from warehouse_assets.database.databases import resolve
-from warehouse_assets.operate.failed_runs import close_dead_runs, failure_sentences, note_failure
+from warehouse_assets.operate.failed_runs import CAUSE_TAG, close_dead_runs, failure_sentences, note_failure
 from warehouse_assets.operate.probe import moved_tables
 from warehouse_assets.settings import Settings
 
@@ -53,7 +53,7 @@ def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[Sens
             return SkipReason(f"{len(moved)} tables moved; a run is under way.")
         if context.instance.get_runs(RunsFilter(created_after=datetime.now(UTC) - _QUIET), limit=1):
             return SkipReason(f"{len(moved)} tables moved; the schedules take them.")
-        return RunRequest(tags={"cause": f"{len(moved)} tables moved in the source"})
+        return RunRequest(tags={CAUSE_TAG: f"{len(moved)} tables moved in the source"})
 
     @sensor(
         name="dead_runs",

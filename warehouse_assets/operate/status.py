@@ -302,33 +302,42 @@ def print_status(console: Console, status: WarehouseStatus) -> None:
     if status == WarehouseStatus():
         console.print("Nothing here yet; begin with `warehouse run`.", highlight=False)
         return
-    tables = Table(title="Tables", title_justify="left")
-    tables.add_column("table")
-    for heading in ("rows", "MiB", "age", "batch"):
-        tables.add_column(heading, justify="right")
-    for table in status.tables:
-        batch = "" if table.batch_id is None else str(table.batch_id)
-        age = "unknown" if table.rows and table.updated_at is None else _age(table.updated_at)
-        tables.add_row(table.table, f"{table.rows:,}", f"{table.bytes / 2**20:,.1f}", age, batch)
-    console.print(tables)
-
-    checks = Table(title="Checks", title_justify="left")
-    checks.add_column("result")
-    checks.add_column("check", overflow="fold")
-    checks.add_column("age", justify="right")
-    for check in sorted(status.checks, key=lambda each: (each.passed, each.check)):
-        result = "passed" if check.passed else ("warned" if check.severity == "WARN" else "FAILED")
-        reason = f": {check.reason}" if check.reason and not check.passed else ""
-        checks.add_row(result, f"{check.check}{reason}", _age(check.at))
-    console.print(checks)
-
-    models = Table(title="Models", title_justify="left")
-    for heading in ("model", "version", "algorithm", "scores", "trained"):
-        models.add_column(heading, overflow="fold")
-    for model in status.models:
-        scores = scores_in_words(model.metrics)
-        models.add_row(model.model, str(model.version), model.algorithm, scores, _age(model.created_at))
-    console.print(models)
-
+    console.print(_tables_shown(status.tables))
+    console.print(_checks_shown(status.checks))
+    console.print(_models_shown(status.models))
     for failure in status.run_failures:
         console.print(f"Failed run {failure.run_id} ({failure.job}, {_age(failure.failed_at)} ago): {failure.sentence}")
+
+
+def _tables_shown(tables: list[TableStatus]) -> Table:
+    shown = Table(title="Tables", title_justify="left")
+    shown.add_column("table")
+    for heading in ("rows", "MiB", "age", "batch"):
+        shown.add_column(heading, justify="right")
+    for table in tables:
+        batch = "" if table.batch_id is None else str(table.batch_id)
+        age = "unknown" if table.rows and table.updated_at is None else _age(table.updated_at)
+        shown.add_row(table.table, f"{table.rows:,}", f"{table.bytes / 2**20:,.1f}", age, batch)
+    return shown
+
+
+def _checks_shown(checks: list[CheckStatus]) -> Table:
+    shown = Table(title="Checks", title_justify="left")
+    shown.add_column("result")
+    shown.add_column("check", overflow="fold")
+    shown.add_column("age", justify="right")
+    for check in sorted(checks, key=lambda each: (each.passed, each.check)):
+        result = "passed" if check.passed else ("warned" if check.severity == "WARN" else "FAILED")
+        reason = f": {check.reason}" if check.reason and not check.passed else ""
+        shown.add_row(result, f"{check.check}{reason}", _age(check.at))
+    return shown
+
+
+def _models_shown(models: list[ModelStatus]) -> Table:
+    shown = Table(title="Models", title_justify="left")
+    for heading in ("model", "version", "algorithm", "scores", "trained"):
+        shown.add_column(heading, overflow="fold")
+    for model in models:
+        scores = scores_in_words(model.metrics)
+        shown.add_row(model.model, str(model.version), model.algorithm, scores, _age(model.created_at))
+    return shown

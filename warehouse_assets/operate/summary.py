@@ -9,7 +9,7 @@ from rich.table import Table
 from warehouse_assets.database.connections import connect
 from warehouse_assets.database.databases import Databases
 from warehouse_assets.operate.launch import RunOutcome
-from warehouse_assets.operate.status import read_checks, read_models, read_tables, scores_in_words
+from warehouse_assets.operate.status import TableStatus, read_checks, read_models, read_tables, scores_in_words
 from warehouse_assets.source.profiles.choice import DEFAULT_PROFILE, stored_profile
 
 _SHOWN_CHECKS = 12
@@ -135,6 +135,25 @@ def next_step(is_success: bool, is_simulated: bool) -> str:
     return f"Next: `warehouse ui` shows the graph on http://127.0.0.1:3000 · {look} · {again}"
 
 
+def _rows_shown(tables: list[TableStatus]) -> Table:
+    """Rows and bytes: of raw and quarantine in all, of marts and features by table."""
+    shown = Table(title="Rows per warehouse", title_justify="left")
+    shown.add_column("table")
+    shown.add_column("rows", justify="right")
+    shown.add_column("MiB", justify="right")
+    for schema in ("raw", "quarantine"):
+        of_schema = [table for table in tables if table.table.startswith(f"{schema}.")]
+        shown.add_row(
+            f"{schema} ({len(of_schema)} tables)",
+            f"{sum(table.rows for table in of_schema):,}",
+            f"{sum(table.bytes for table in of_schema) / 2**20:,.0f}",
+        )
+    for table in tables:
+        if table.table.startswith(("marts.", "features.")):
+            shown.add_row(table.table, f"{table.rows:,}", f"{table.bytes / 2**20:,.0f}")
+    return shown
+
+
 def print_summary(console: Console, databases: Databases, outcome: RunOutcome, seconds: float) -> None:
     """Print rows per warehouse, scores, forecasts, checks, seconds and what to do next."""
     with connect(databases.warehouse, application_name="warehouse run") as connection:
@@ -149,22 +168,7 @@ def print_summary(console: Console, databases: Databases, outcome: RunOutcome, s
         ((planned,),) = connection.execute(_PLANNED_CHECKS, [outcome.run_id]).fetchall()
     reasons = {check.check: check.reason for check in read_checks(databases.dagster)}
 
-    rows = Table(title="Rows per warehouse", title_justify="left")
-    rows.add_column("table")
-    rows.add_column("rows", justify="right")
-    rows.add_column("MiB", justify="right")
-    for schema in ("raw", "quarantine"):
-        of_schema = [table for table in tables if table.table.startswith(f"{schema}.")]
-        rows.add_row(
-            f"{schema} ({len(of_schema)} tables)",
-            f"{sum(table.rows for table in of_schema):,}",
-            f"{sum(table.bytes for table in of_schema) / 2**20:,.0f}",
-        )
-    for table in tables:
-        if table.table.startswith(("marts.", "features.")):
-            rows.add_row(table.table, f"{table.rows:,}", f"{table.bytes / 2**20:,.0f}")
-    console.print(rows)
-
+    console.print(_rows_shown(tables))
     for model in models:
         console.print(f"Model {model.model} version {model.version}: {scores_in_words(model.metrics)}", highlight=False)
     why_none = churn_state[0] if churn_state else ""
