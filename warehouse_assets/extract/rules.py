@@ -5,7 +5,7 @@ rule they break; ``quarantine`` brings them home.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import psycopg
 from psycopg import sql
@@ -224,31 +224,42 @@ def _apply_unique_rule(
         "order": names.columns([table.cursor, *table.primary_key] if table.cursor else table.primary_key),
     }
     connection.execute("truncate pg_temp.extract_broken")
-    found = 0
-    if against_raw:
-        found = connection.execute(
-            sql.SQL(
-                """
-                insert into pg_temp.extract_broken (row_id, errors, flags)
-                select fresh.ctid, {errors}, {flags}
-                from {relation} as fresh
-                where exists (
-                    select
-                    from {raw} as present
-                    where {new_hash} = {old_hash}
-                        and {agree}
-                        and present._deleted_at is null
-                        and not exists (select from {relation} as newer where {replaced})
-                )
-                """
-            ).format(**parts)
-        ).rowcount
+    found = _note_repeats_of_raw(connection, parts) if against_raw else 0
+    found += _note_repeats_of_each_other(connection, parts, against_raw)
+    return _set_aside(connection, table, relation) if found else 0
+
+
+def _note_repeats_of_raw(connection: psycopg.Connection, parts: Mapping[str, sql.Composable]) -> int:
+    """Note in extract_broken the new rows that repeat a live row of raw which none of them replaces."""
+    return connection.execute(
+        sql.SQL(
+            """
+            insert into pg_temp.extract_broken (row_id, errors, flags)
+            select fresh.ctid, {errors}, {flags}
+            from {relation} as fresh
+            where exists (
+                select
+                from {raw} as present
+                where {new_hash} = {old_hash}
+                    and {agree}
+                    and present._deleted_at is null
+                    and not exists (select from {relation} as newer where {replaced})
+            )
+            """
+        ).format(**parts)
+    ).rowcount
+
+
+def _note_repeats_of_each_other(
+    connection: psycopg.Connection, parts: Mapping[str, sql.Composable], against_raw: bool
+) -> int:
+    """Note in extract_broken all but one of the new rows that agree; the one that raw already has stays."""
     incumbent = (
         sql.SQL("not exists (select from {raw} as present where {incumbent} and {agree} and _deleted_at is null), ")
         if against_raw
         else sql.SQL("")
     ).format(**parts)
-    found += connection.execute(
+    return connection.execute(
         sql.SQL(
             """
             insert into pg_temp.extract_broken (row_id, errors, flags)
@@ -264,7 +275,6 @@ def _apply_unique_rule(
             """
         ).format(incumbent_first=incumbent, **parts)
     ).rowcount
-    return _set_aside(connection, table, relation) if found else 0
 
 
 def _hash(rule: Rule, alias: str) -> sql.Composed:
