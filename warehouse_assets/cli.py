@@ -125,7 +125,7 @@ def run(
     ] = None,
 ) -> None:
     """Fill the warehouse, train the models, check everything, and print a summary."""
-    from warehouse_assets.operate.run import RunRequest, run_warehouse
+    from warehouse_assets.commands.run import RunRequest, run_warehouse
 
     if job not in JOB_NAMES:
         raise UserError(f"There is no job {job!r}; use one of {', '.join(JOB_NAMES)}.")
@@ -157,8 +157,8 @@ def simulate(
     days: Annotated[int, typer.Option(min=0, help="Days to move forward.")] = 0,
 ) -> None:
     """Move the simulated company forward; the next run is incremental."""
-    from warehouse_assets.operate.progress import progress
-    from warehouse_assets.operate.run import advance_company
+    from warehouse_assets.commands.progress import progress
+    from warehouse_assets.commands.run import advance_company
 
     if hours + days == 0:
         raise UserError("Say how far to move the company: --hours N or --days N.")
@@ -172,7 +172,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Show tables, check results and models: what is here, how fresh, how good."""
-    from warehouse_assets.operate.status import print_status, read_status
+    from warehouse_assets.commands.status import print_status, read_status
 
     state = read_status(Settings.from_env())
     if as_json:
@@ -187,7 +187,7 @@ def sql(
     database: Annotated[Database, typer.Option(help="Database to ask.")] = Database.warehouse,
 ) -> None:
     """Run one query in a read-only transaction and print its result as CSV."""
-    from warehouse_assets.operate.query import rows_of
+    from warehouse_assets.commands.query import rows_of
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
     for row in rows_of(Settings.from_env(), database.value, query):
@@ -200,8 +200,8 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0
 
     PostgreSQL is stopped with it unless another program uses it.
     """
-    from warehouse_assets.operate.server import stop_server
-    from warehouse_assets.operate.ui import serve_ui
+    from warehouse_assets.commands.server import stop_server
+    from warehouse_assets.commands.ui import serve_ui
 
     settings = Settings.from_env()
     exit_status = serve_ui(settings, port)
@@ -212,7 +212,7 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0
 @app.command()
 def start() -> None:
     """Start the embedded PostgreSQL server."""
-    from warehouse_assets.operate.server import start_server
+    from warehouse_assets.commands.server import start_server
 
     console.print(start_server(Settings.from_env()), highlight=False)
 
@@ -220,7 +220,7 @@ def start() -> None:
 @app.command()
 def stop() -> None:
     """Stop the embedded PostgreSQL server."""
-    from warehouse_assets.operate.server import stop_server
+    from warehouse_assets.commands.server import stop_server
 
     console.print(stop_server(Settings.from_env()), highlight=False)
 
@@ -228,7 +228,7 @@ def stop() -> None:
 @app.command(epilog="Example: `warehouse reset --yes`")
 def reset(yes: Annotated[bool, typer.Option("--yes", help="Really do it.")] = False) -> None:
     """Remove everything under WAREHOUSE_HOME: databases, runs, logs. The user's own databases are not touched."""
-    from warehouse_assets.operate.server import reset_home
+    from warehouse_assets.commands.server import reset_home
 
     console.print(reset_home(Settings.from_env(), yes), highlight=False)
 
@@ -236,7 +236,7 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Really do it.")] = Fa
 @app.command()
 def doctor() -> None:
     """Examine this installation and say what is wrong with it and how to mend it."""
-    from warehouse_assets.operate.doctor import examine, print_findings
+    from warehouse_assets.commands.doctor import examine, print_findings
 
     if not print_findings(console, examine(Settings.from_env())):
         raise typer.Exit(1)
@@ -253,7 +253,7 @@ def parse() -> None:
 @app.command()
 def migrate() -> None:
     """Bring the warehouse's own tables and Dagster's storage up to date (an init step; runs do it by themselves)."""
-    from warehouse_assets.operate.server import migrate_all
+    from warehouse_assets.commands.server import migrate_all
 
     console.print(migrate_all(Settings.from_env()), highlight=False)
 
@@ -271,8 +271,8 @@ def forecast(
     level: Annotated[int, typer.Option(min=1, max=99, help="Level of the interval, per cent.")] = 90,
 ) -> None:
     """Forecast every series of a file; needs no database."""
+    from warehouse_assets.commands.progress import progress
     from warehouse_assets.forecast.file import forecast_file
-    from warehouse_assets.operate.progress import progress
 
     with progress(console, f"Forecasting {input_path.name}") as on_progress:
         forecast_file(

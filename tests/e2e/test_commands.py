@@ -17,8 +17,8 @@ from typing import LiteralString
 import psycopg
 from warehouse_command import run_command
 
+from warehouse_assets.commands.home import process_environment
 from warehouse_assets.database.databases import resolve
-from warehouse_assets.operate.home import process_environment
 from warehouse_assets.settings import Settings
 
 WAREHOUSES = (

@@ -12,12 +12,12 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from rich.console import Console
 
+from warehouse_assets.commands import ui
+from warehouse_assets.commands.launch import prepare_instance
+from warehouse_assets.commands.run import RunRequest, run_warehouse
+from warehouse_assets.commands.server import migrate_all
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.errors import UserError
-from warehouse_assets.operate import ui
-from warehouse_assets.operate.launch import prepare_instance
-from warehouse_assets.operate.run import RunRequest, run_warehouse
-from warehouse_assets.operate.server import migrate_all
 from warehouse_assets.settings import Settings
 
 

@@ -4,8 +4,8 @@ from itertools import islice
 
 import pytest
 
+from warehouse_assets.commands.query import rows_of
 from warehouse_assets.errors import UserError
-from warehouse_assets.operate.query import rows_of
 from warehouse_assets.settings import Settings
 
 

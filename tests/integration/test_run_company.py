@@ -3,9 +3,9 @@
 import pytest
 from rich.console import Console
 
+from warehouse_assets.commands.run import RunRequest, simulate_if_needed
 from warehouse_assets.database.databases import Databases
 from warehouse_assets.errors import UserError
-from warehouse_assets.operate.run import RunRequest, simulate_if_needed
 from warehouse_assets.source.simulator import simulation_state
 
 SETTINGS = {"customers": "40", "days": "20", "depots": "1", "as_of": "2026-03-21T14:00"}

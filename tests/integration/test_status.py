@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from warehouse_assets.cli import console
-from warehouse_assets.operate.status import WarehouseStatus, print_status, read_checks, read_status, read_tables
+from warehouse_assets.commands.status import WarehouseStatus, print_status, read_checks, read_status, read_tables
 from warehouse_assets.settings import Settings
 
 

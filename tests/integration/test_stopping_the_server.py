@@ -6,9 +6,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from warehouse_assets.commands import server as commands
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.errors import UserError
-from warehouse_assets.operate import server as commands
 from warehouse_assets.settings import Settings
 
 

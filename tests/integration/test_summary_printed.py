@@ -3,9 +3,9 @@
 import psycopg
 from rich.console import Console
 
+from warehouse_assets.commands.launch import RunOutcome
+from warehouse_assets.commands.summary import print_summary
 from warehouse_assets.database.databases import Databases
-from warehouse_assets.operate.launch import RunOutcome
-from warehouse_assets.operate.summary import print_summary
 
 
 # Regression: a traceback in place of the reason, when the first run failed before the models of dbt were built.

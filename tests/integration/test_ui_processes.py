@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from warehouse_assets.operate import ui
+from warehouse_assets.commands import ui
 from warehouse_assets.settings import Settings
 
 

@@ -11,13 +11,13 @@ import pytest
 from rich.console import Console
 
 from warehouse_assets.cli import absolute_path, app, console, parse_settings
+from warehouse_assets.commands import run as commands_run
+from warehouse_assets.commands.doctor import Finding, examine, print_findings
+from warehouse_assets.commands.launch import RunOutcome
+from warehouse_assets.commands.progress import progress
+from warehouse_assets.commands.run import RunRequest
+from warehouse_assets.commands.status import CheckStatus, ModelStatus, RunFailure, WarehouseStatus, print_status
 from warehouse_assets.errors import UserError
-from warehouse_assets.operate import run as operate_run
-from warehouse_assets.operate.doctor import Finding, examine, print_findings
-from warehouse_assets.operate.launch import RunOutcome
-from warehouse_assets.operate.progress import progress
-from warehouse_assets.operate.run import RunRequest
-from warehouse_assets.operate.status import CheckStatus, ModelStatus, RunFailure, WarehouseStatus, print_status
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.profiles.profile import SHIPPED, profile_directory
 
@@ -77,7 +77,7 @@ def test_a_shipped_name_wins_over_a_folder_unless_a_path_is_given(
         asked.append(request)
         return RunOutcome("1", is_success=True)
 
-    monkeypatch.setattr(operate_run, "run_warehouse", remember)
+    monkeypatch.setattr(commands_run, "run_warehouse", remember)
     monkeypatch.chdir(tmp_path)
     for name in ("austin", "mine"):
         (tmp_path / name).mkdir()

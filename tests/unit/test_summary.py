@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from warehouse_assets.operate.launch import RunOutcome
-from warehouse_assets.operate.status import scores_in_words
-from warehouse_assets.operate.summary import checks_line, churn_line, forecast_lines, next_step
+from warehouse_assets.commands.launch import RunOutcome
+from warehouse_assets.commands.status import scores_in_words
+from warehouse_assets.commands.summary import checks_line, churn_line, forecast_lines, next_step
 
 FORECASTS = [
     ("tons", "day", 15, 30, "2026-12-20", 1234.4, 1100.0),

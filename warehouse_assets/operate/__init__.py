@@ -1,4 +1,4 @@
-"""Running the warehouse: jobs, schedules, sensors, freshness, and what the commands do.
+"""Running the warehouse by itself: jobs, schedules, sensors, freshness, and where Dagster keeps its own record.
 
-What an asset computes belongs in the asset's own folder.
+What an asset computes belongs in the asset's own folder, what a person asks for in ``commands``.
 """

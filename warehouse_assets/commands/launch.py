@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from warehouse_assets.commands.home import process_environment
+from warehouse_assets.commands.progress import OnProgress
 from warehouse_assets.database.databases import resolve
 from warehouse_assets.database.run_lock import run_lock
 from warehouse_assets.database.trouble import trouble
 from warehouse_assets.errors import UserError
 from warehouse_assets.operate.failed_runs import CAUSE_TAG, COMMAND, close_dead_runs, failure_sentences, note_failure
-from warehouse_assets.operate.home import process_environment
-from warehouse_assets.operate.progress import OnProgress
 from warehouse_assets.settings import Settings
 
 if TYPE_CHECKING:

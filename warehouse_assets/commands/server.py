@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from warehouse_assets.commands.home import process_environment
 from warehouse_assets.database.connections import connect
 from warehouse_assets.database.databases import embedded_server, needs_embedded, resolve
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.database.migrate import migrate
 from warehouse_assets.errors import UserError
-from warehouse_assets.operate.home import process_environment
 from warehouse_assets.settings import PROJECT_ROOT, Settings
 from warehouse_assets.source.profiles.choice import remember_profile
 

@@ -8,14 +8,14 @@ from datetime import date
 
 from rich.console import Console
 
+from warehouse_assets.commands.home import check_storage
+from warehouse_assets.commands.launch import RunOutcome, launch_job, prepare_instance
+from warehouse_assets.commands.progress import progress
+from warehouse_assets.commands.summary import print_summary
 from warehouse_assets.database.connections import connect
 from warehouse_assets.database.databases import Databases, resolve
 from warehouse_assets.database.migrate import migrate
 from warehouse_assets.errors import UserError
-from warehouse_assets.operate.home import check_storage
-from warehouse_assets.operate.launch import RunOutcome, launch_job, prepare_instance
-from warehouse_assets.operate.progress import progress
-from warehouse_assets.operate.summary import print_summary
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.profiles import open_profile
 from warehouse_assets.source.profiles.choice import DEFAULT_PROFILE, remember_profile, stored_profile
