@@ -10,6 +10,7 @@ import pytest
 from warehouse_assets.churn import cells, encode, ensemble
 from warehouse_assets.churn.calibrate import Calibration, expit, fit_calibration, log_losses, logit
 from warehouse_assets.churn.ensemble import Ensemble, blend_weights
+from warehouse_assets.churn.folds import plan_folds
 from warehouse_assets.churn.learners import fit_linear_path, fit_slope
 from warehouse_assets.churn.metrics import auc, average_precision, calibration_error, lift, metrics
 
@@ -25,7 +26,7 @@ def panel(groups: int = 60, months: int = 5, seed: int = 0) -> tuple[pd.DataFram
 
 def test_folds_hold_out_every_row_and_part_no_group() -> None:
     _, label, group = panel()
-    plan = ensemble._plan_folds(label, group, 7, 5)
+    plan = plan_folds(label, group, 5)
     held = np.concatenate([rows for _, rows in plan])
     repeats = len(held) // len(label)
     assert np.array_equal(np.bincount(held), np.full(len(label), repeats))
@@ -37,7 +38,7 @@ def test_folds_hold_out_every_row_and_part_no_group() -> None:
 def test_all_cases_in_one_group_still_holds_out_every_row() -> None:
     group = np.repeat(np.arange(30), 10)
     label = (group == 4).astype(float)
-    plan = ensemble._plan_folds(label, group, 7, 5)
+    plan = plan_folds(label, group, 5)
     assert set(np.concatenate([rows for _, rows in plan])) == set(range(300))
 
 

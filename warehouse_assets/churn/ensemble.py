@@ -13,79 +13,22 @@ import numpy as np
 
 from warehouse_assets.churn import encode
 from warehouse_assets.churn.calibrate import Calibration, expit, fit_calibration, log_losses, logit
-from warehouse_assets.churn.learners import (
-    MAX_ROUNDS,
-    LinearModel,
-    TreeFit,
-    TreeModel,
-    fit_linear_path,
-    fit_slope,
-    fit_trees,
-)
+from warehouse_assets.churn.folds import SEED, Choice, Designs, FoldFit, FoldModel, FoldPlan, make_designs, plan_folds
+from warehouse_assets.churn.learners import MAX_ROUNDS, LinearModel, TreeModel
 from warehouse_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-    Codes = dict[str, NDArray[np.intp]]
 
 PENALTIES = (3000.0, 600.0, 120.0, 24.0, 5.0, 1.0)
-LINEAR_ROWS = 30_000
 HINGE_COLUMNS = 45
 # From so many cells on, three folds, two recipes and a limit on the rounds keep a table of 100,000 rows and 100
 # columns to about a minute or two; with so much data little is lost.
 LARGE_CELLS = 2_000_000
 LARGE_ROUNDS = 300
-SEED = 7  # of folds and sampling
-
-
-@dataclass(frozen=True)
-class FoldModel:
-    """What one fold learned: target means of the wide columns, a LightGBM model per recipe, one linear model.
-
-    A recipe that the blend gives no weight has no model. ``score`` is the known score as log-odds, None without one.
-    """
-
-    means: dict[str, Floats]
-    trees: tuple[TreeModel | None, ...]
-    linear: LinearModel
-    score: LinearModel | None
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What cross validation chose: rounds per LightGBM recipe, the linear penalty, and the blend's weights.
-
-    ``weights`` are per learner (LightGBM recipes, linear, known score, base rate), none negative, sum 1.
-    """
-
-    rounds: tuple[int, ...]
-    penalty: float
-    weights: tuple[float, ...]
-
-    @property
-    def tree_weights(self) -> tuple[float, ...]:
-        """The weight of each LightGBM recipe."""
-        return self.weights[:-3]
-
-    @property
-    def linear_weight(self) -> float:
-        """The weight of the linear model."""
-        return self.weights[-3]
-
-    @property
-    def score_weight(self) -> float:
-        """The weight of the known score."""
-        return self.weights[-2]
-
-    @property
-    def base_weight(self) -> float:
-        """The weight of the base rate."""
-        return self.weights[-1]
 
 
 @dataclass(frozen=True)
@@ -131,8 +74,8 @@ class Ensemble:
         encode.read_frame(self.columns, frame)  # raises for a column that is missing
         return np.full(len(frame), self.base_rate)
 
-    def _designs(self, frame: pd.DataFrame) -> _Designs:
-        return _designs(self.columns, encode.read_frame(self.columns, frame), self.with_hinges, self.known_score)
+    def _designs(self, frame: pd.DataFrame) -> Designs:
+        return make_designs(self.columns, encode.read_frame(self.columns, frame), self.with_hinges, self.known_score)
 
     def shares(self) -> dict[str, float]:
         """The weight of each kind of learner in the blend, those without weight left out; they sum to 1."""
@@ -219,45 +162,7 @@ class Ensemble:
         )
 
 
-@dataclass
-class _Designs:
-    tree: encode.Design
-    linear: encode.Design
-    codes: Codes
-    score: Floats
-
-    def with_means(self, means: dict[str, Floats]) -> tuple[Floats, Floats]:
-        extra = [means[name][codes] for name, codes in self.codes.items()]
-        if not extra:
-            return self.tree.values, self.linear.values
-        return np.column_stack([self.tree.values, *extra]), np.column_stack([self.linear.values, *extra])
-
-
-@dataclass
-class _FoldFit:
-    held: NDArray[np.intp]
-    means: dict[str, Floats]
-    trees: list[TreeFit | None]
-    path: list[LinearModel]
-    linear_scores: list[Floats]
-    score: LinearModel | None
-    score_log_odds: Floats
-
-
-def _designs(
-    columns: tuple[encode.Column, ...], cells: dict[str, Any], with_hinges: bool, known_score: dict[str, float]
-) -> _Designs:
-    tree = encode.tree_design(columns, cells)
-    known = [np.nan_to_num(cells[name]) for name in known_score]
-    return _Designs(
-        tree,
-        encode.linear_design(columns, cells, with_hinges),
-        encode.wide_codes(columns, cells),
-        np.column_stack([np.zeros((len(tree.values), 0)), *known]),
-    )
-
-
-def recipes(rows: int, minority: int, seed: int, is_large: bool = False) -> tuple[dict[str, Any], ...]:
+def recipes(rows: int, minority: int, is_large: bool) -> tuple[dict[str, Any], ...]:
     """The LightGBM settings for a table of ``rows`` rows, ``minority`` of them in the rarer class.
 
     Deep trees for interactions, small regularised ones for tables of few cases, and trees of four leaves, which come
@@ -269,7 +174,7 @@ def recipes(rows: int, minority: int, seed: int, is_large: bool = False) -> tupl
         "bagging_freq": 1,
         "max_bin": 255,
         "num_threads": 1,  # folds run side by side instead: same result on any machine, no waiting at barriers
-        "seed": seed,
+        "seed": SEED,
         "deterministic": True,
         "force_row_wise": True,
     }
@@ -297,51 +202,6 @@ def recipes(rows: int, minority: int, seed: int, is_large: bool = False) -> tupl
     return (deep, *regular) if rows >= 300 else regular
 
 
-@dataclass(frozen=True)
-class _FoldPlan:
-    """What all folds are fitted from: ``rows`` has the training and held-out rows of each."""
-
-    columns: tuple[encode.Column, ...]
-    designs: _Designs
-    label: Floats
-    rows: list[tuple[NDArray[np.intp], NDArray[np.intp]]]
-    recipes: tuple[dict[str, Any], ...]
-    most_rounds: int
-    penalties: Sequence[float]
-    points: Floats
-    choice: Choice | None
-
-    def fit(self, number: int) -> _FoldFit:
-        """Fit the learners of one fold; a choice made before gives the rounds, without weight none is fitted."""
-        train, held = self.rows[number]
-        means, inner = _fold_means(self.columns, self.designs.codes, self.label, train, SEED + number)
-        tree, linear = self.designs.with_means(means)
-        tree_train, linear_train, y = tree[train], linear[train], self.label[train]
-        if inner:
-            tree_train[:, -len(inner) :] = np.column_stack(inner)
-            linear_train[:, -len(inner) :] = np.column_stack(inner)
-        trees = [
-            None
-            if self.choice and not self.choice.tree_weights[index]
-            else fit_trees(
-                (tree_train, y),
-                (tree[held], self.label[held]),
-                tree.shape[1],
-                self.designs.tree.categorical,
-                recipe,
-                self.most_rounds,
-                self.choice.rounds[index] if self.choice else None,
-            )
-            for index, recipe in enumerate(self.recipes)
-        ]
-        sample = _sample(len(train), LINEAR_ROWS, SEED)
-        path = fit_linear_path(linear_train[sample], y[sample], self.penalties)
-        score = fit_slope(self.designs.score[train], self.points, y) if len(self.points) else None
-        score_log_odds = score.predict(self.designs.score[held]) if score else np.zeros(len(held))
-        linear_scores = [model.predict(linear[held]) for model in path]
-        return _FoldFit(held, means, trees, path, linear_scores, score, score_log_odds)
-
-
 def fit(
     frame: pd.DataFrame,
     label: Floats,
@@ -362,17 +222,17 @@ def fit(
     rate = float(label.mean())
     with_hinges = sum(column.kind != "ignored" for column in columns) <= HINGE_COLUMNS
     is_large = frame.shape[0] * frame.shape[1] > LARGE_CELLS
-    rows = _plan_folds(label, groups, SEED, 3 if is_large else 5)
+    rows = plan_folds(label, groups, 3 if is_large else 5)
     if not rows or all(column.kind == "ignored" for column in columns):
         return Ensemble(columns, (), Choice((), 0.0, (0.0, 0.0, 1.0)), Calibration(), rate, with_hinges, {})
     used = {column.name for column in columns if column.kind == "number"}
     known_score = {name: weight for name, weight in (known_score or {}).items() if name in used}
-    settings = recipes(len(label), int(min(label.sum(), len(label) - label.sum())), SEED, is_large)
+    settings = recipes(len(label), int(min(label.sum(), len(label) - label.sum())), is_large)
     if choice and len(choice.rounds) != len(settings):
         choice = None  # made on a table of another size, for which there are other recipes
-    plan = _FoldPlan(
+    plan = FoldPlan(
         columns,
-        _designs(columns, encode.read_frame(columns, frame), with_hinges, known_score),
+        make_designs(columns, encode.read_frame(columns, frame), with_hinges, known_score),
         label,
         rows,
         settings,
@@ -406,7 +266,7 @@ def _weights(scores: Floats, base: float, label: Floats, groups: Any, has_score:
     return tuple(float(weight) for weight in weights)
 
 
-def _as_chosen(fitted: _FoldFit, choice: Choice, position: int) -> FoldModel:
+def _as_chosen(fitted: FoldFit, choice: Choice, position: int) -> FoldModel:
     """The models of a fold that the choice gives a weight, the linear one from ``position`` of its path."""
     trees = zip(fitted.trees, choice.rounds, choice.tree_weights, strict=True)
     return FoldModel(
@@ -417,9 +277,7 @@ def _as_chosen(fitted: _FoldFit, choice: Choice, position: int) -> FoldModel:
     )
 
 
-def _out_of_fold(
-    fits: list[_FoldFit], rounds: tuple[int, ...], label: Floats, is_path_open: bool
-) -> tuple[Floats, int]:
+def _out_of_fold(fits: list[FoldFit], rounds: tuple[int, ...], label: Floats, is_path_open: bool) -> tuple[Floats, int]:
     """Each learner's log-odds for rows it has not seen, and the position of the linear model to take from the paths.
 
     Rounds and penalty are common to all folds, chosen on their mean, so that no fold is tuned to its own rows. A path
@@ -468,57 +326,9 @@ def _rows_per_case(label: Floats, groups: Any) -> float:
     return float(label.sum() / len(np.unique(np.asarray(groups)[label > 0])))
 
 
-def _plan_folds(label: Floats, groups: Any, seed: int, most: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Training and held-out rows of each fold; classes, and whole groups by whether they have a case, spread evenly."""
-    minority = int(min(label.sum(), len(label) - label.sum()))
-    if minority < 2:
-        return []
-    codes = np.arange(len(label)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    cases = np.bincount(codes, weights=label) > 0
-    splits = min(most, minority)
-    repeats = 3 if len(label) < 500 else 2 if len(label) < 1500 else 1
-    plan = []
-    for repeat in range(repeats):
-        order = np.random.default_rng(seed + repeat).permutation(len(cases))
-        order = order[np.argsort(cases[order], kind="stable")]
-        fold_of_group = np.empty(len(cases), dtype=np.intp)
-        fold_of_group[order] = np.arange(len(cases)) % splits
-        fold = fold_of_group[codes]
-        for number in range(splits):
-            train, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-            if len(held) and 0 < label[train].sum() < len(train):
-                plan.append((train, held))
-    if groups is not None and sum(len(held) for _, held in plan) < repeats * len(label):
-        # all cases in one group: some rows would never be held out
-        return _plan_folds(label, None, seed, most)
-    return plan
-
-
-def _fold_means(
-    columns: tuple[encode.Column, ...], codes: Codes, label: Floats, train: NDArray[np.intp], seed: int
-) -> tuple[dict[str, Floats], list[Floats]]:
-    # The training rows' own means are cross-fitted: a row never sees its own label.
-    size = {column.name: len(column.categories) for column in columns}
-    means = {name: encode.target_means(values[train], label[train], size[name]) for name, values in codes.items()}
-    inner = np.random.default_rng(seed).permutation(len(train)) % 5
-    cross_fitted = []
-    for name, values in codes.items():
-        own, y = values[train], label[train]
-        result = np.empty(len(train))
-        for number in range(5):
-            others = inner != number
-            result[~others] = encode.target_means(own[others], y[others], size[name])[own[~others]]
-        cross_fitted.append(result)
-    return means, cross_fitted
-
-
-def _common_rounds(fits: list[_FoldFit]) -> tuple[int, ...]:
+def _common_rounds(fits: list[FoldFit]) -> tuple[int, ...]:
     chosen = []
     for curves in zip(*([tree.curve for tree in fit.trees if tree] for fit in fits), strict=True):
         length = min(len(curve) for curve in curves)
         chosen.append(int(np.argmin(np.mean([curve[:length] for curve in curves], axis=0))) + 1)
     return tuple(chosen)
-
-
-def _sample(rows: int, limit: int, seed: int) -> Any:
-    return slice(None) if rows <= limit else np.random.default_rng(seed).choice(rows, limit, replace=False)

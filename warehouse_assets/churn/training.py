@@ -15,6 +15,7 @@ import numpy as np
 from warehouse_assets.churn import encode, ensemble
 from warehouse_assets.churn.calibrate import expit
 from warehouse_assets.churn.factors import FACTOR_SUFFIX, FACTORS, factor_scores
+from warehouse_assets.churn.folds import SEED
 from warehouse_assets.churn.learners import fit_linear_path
 from warehouse_assets.churn.metrics import metrics
 from warehouse_assets.churn.reasons import factor_contributions, reasons_of, risk_tier, suggested_action
@@ -203,7 +204,7 @@ def train(frame: pd.DataFrame) -> ChurnModel:
         scores,
         {
             "format": FORMAT,
-            "seed": ensemble.SEED,
+            "seed": SEED,
             "learner_weights": list(fitted.choice.weights),
             "rounds": list(fitted.choice.rounds),
             "penalty": fitted.choice.penalty,
