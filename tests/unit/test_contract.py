@@ -9,8 +9,11 @@ from warehouse_assets.source.contract import load_contract, read_contract
 
 
 def write_contract(directory: Path, meta: str, columns: str = "[{name: a, data_type: text}]") -> Path:
+    """Write a contract of table t; its asset key stands in ``meta`` unless that has one."""
     folder = directory / "staging" / "shop"
     folder.mkdir(parents=True)
+    if "dagster" not in meta:
+        meta = "{dagster: {asset_key: [raw, t]}, " + meta.removeprefix("{")
     (folder / "_shop__sources.yml").write_text(
         f"sources: [{{name: shop, tables: [{{name: t, config: {{meta: {meta}}}, columns: {columns}}}]}}]",
         encoding="utf-8",
@@ -81,11 +84,50 @@ def test_a_business_day_lies_in_our_time() -> None:
             "[{name: a, data_type: text}]",
             "takes b",
         ),
+        # Regression: these came through. A misspelt key was as if it were not there: rows that the source had dropped
+        # were marked as deleted, changed rows rebuilt no day, rows without a value were loaded.
+        ("{primary_key: [a], delete_polcy: keep}", "[{name: a, data_type: text}]", "unknown key delete_polcy; known"),
+        ("{primary_key: [a]}", "[{name: a, data_type: text, config: {meta: {requird: true}}}]", "t.a has the unknown"),
+        ("{primary_key: [a]}", "[{name: a, data_type: text, config: {meta: {required: 'no'}}}]", "required 'no'"),
+        (
+            "{primary_key: [a], rules: [{name: r, severity: error, expect: 'true', uniqe: [a]}]}",
+            "[{name: a, data_type: text}]",
+            "unknown key uniqe",
+        ),
+        (
+            "{primary_key: [a], rules: [{name: r, severity: error, unique: a}, {name: r, severity: error, unique: a}]}",
+            "[{name: a, data_type: text}]",
+            "two rules called r",
+        ),
+        ("{primary_key: [a]}", "[{name: a, data_type: text}, {name: a, data_type: date}]", "two columns called a"),
+        ("{primary_key: [A]}", "[{name: A, data_type: text}]", "called 'A'; use small letters"),
+        ("{primary_key: [_flags]}", "[{name: _flags, data_type: text}]", "called '_flags'; use small letters"),
+        # a business day that is text sent every row to quarantine
+        ("{primary_key: [a], business_date: a}", "[{name: a, data_type: text}]", "neither date nor timestamptz"),
+        (
+            "{primary_key: [a], business_date: {through: t, key: b}}",
+            "[{name: a, data_type: text}]",
+            "through column b of t, which has none",
+        ),
+        # the extracted table and the models stood apart in the graph
+        (
+            "{primary_key: [a], dagster: {asset_key: [raw, tee]}}",
+            "[{name: a, data_type: text}]",
+            r"use \[raw, t\]",
+        ),
     ],
 )
 def test_a_contract_that_cannot_be_meant_is_refused(tmp_path: Path, meta: str, columns: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         read_contract(write_contract(tmp_path, meta, columns))
+
+
+def test_broken_yaml_is_told_with_its_line(tmp_path: Path) -> None:
+    # Regression: it was "while scanning a simple key", of a file of hundreds of lines.
+    path = write_contract(tmp_path, "{primary_key: a}") / "staging" / "shop" / "_shop__sources.yml"
+    path.write_text("sources:\n  - name: shop\n\ttables:\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"_shop__sources\.yml is not valid YAML \(.*line 3"):
+        read_contract(tmp_path)
 
 
 def test_one_name_needs_no_brackets(tmp_path: Path) -> None:

@@ -101,6 +101,16 @@ def test_the_report_is_shown_whole(folder: Path, is_terminal: bool) -> None:
         assert "  missing          loads.vehicle_id; contract text; stays null" in text
 
 
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_what_cannot_be_loaded_is_shown_last(folder: Path, is_terminal: bool) -> None:
+    # Regression: the one table of 38 that could not be loaded stood in line 211 of 390.
+    (folder / "invoices.sql").write_text("select nothing as invoice_id from f")  # before loads in the contract
+    (folder / "loads.sql").write_text("select id as load_id, day as service_date from f")
+    out = io.StringIO()
+    render(check(folder), Console(file=out, force_terminal=is_terminal, width=150, color_system=None))
+    assert out.getvalue().index("loads: ok") < out.getvalue().index("invoices: cannot be loaded")
+
+
 def test_the_command_says_whether_all_is_well(folder: Path, tmp_path: Path) -> None:
     out = io.StringIO()
     console = Console(file=out, width=100)

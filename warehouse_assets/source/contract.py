@@ -20,6 +20,12 @@ DeletePolicy = Literal["reconcile", "keep"]
 
 COLUMN_TYPES = ("text", "integer", "bigint", "double precision", "boolean", "date", "timestamptz", "jsonb")
 
+_TABLE_KEYS = ("dagster", "primary_key", "cursor", "business_date", "delete_policy", "rules")
+_COLUMN_KEYS = ("required", "references")
+_RULE_KEYS = ("name", "severity", "expect", "unique")
+#: PostgreSQL cuts names at 63 characters, and dbt puts words of its own after them.
+_LONGEST_NAME = 45
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -165,6 +171,26 @@ def _fail(path: Path, where: str, what: str) -> UserError:
     return UserError(f"{path.name}: {where} {what} (docs/how-to/add-a-table.md lists the keys).")
 
 
+def _expect_name(path: Path, where: str, name: str) -> None:
+    if not re.fullmatch(rf"[a-z][a-z0-9_]{{0,{_LONGEST_NAME - 1}}}", name):
+        raise _fail(
+            path,
+            where,
+            f"is called {name!r}; use small letters, digits and underscores, {_LONGEST_NAME} characters at most",
+        )
+
+
+def _expect_known(path: Path, where: str, entry: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    """Refuse keys that nothing reads: a misspelt ``delete_policy`` would let rows be marked as deleted."""
+    if unknown := [str(key) for key in entry if key not in known]:
+        raise _fail(path, where, f"has the unknown key {', '.join(unknown)}; known are {', '.join(known)}")
+
+
+def _expect_once(path: Path, where: str, what: str, names: list[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise _fail(path, where, f"has two {what} called {', '.join(twice)}")
+
+
 def _type_is_known(data_type: str) -> bool:
     return data_type in COLUMN_TYPES or re.fullmatch(r"numeric\(\d+, ?\d+\)", data_type) is not None
 
@@ -181,6 +207,7 @@ def _meta(entry: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _parse_column(path: Path, table: str, entry: Mapping[str, Any]) -> Column:
     name = str(entry.get("name"))
+    _expect_name(path, f"a column of {table}", name)
     data_type = str(entry.get("data_type"))
     if not _type_is_known(data_type):
         raise _fail(
@@ -189,11 +216,14 @@ def _parse_column(path: Path, table: str, entry: Mapping[str, Any]) -> Column:
             f"has data_type {data_type!r}; use one of {', '.join(COLUMN_TYPES)} or numeric(p,s)",
         )
     meta = _meta(entry)
+    _expect_known(path, f"{table}.{name}", meta, _COLUMN_KEYS)
+    if not isinstance(meta.get("required", False), bool):
+        raise _fail(path, f"{table}.{name}", f"has required {meta['required']!r}; use true or false")
     return Column(
         name=name,
         data_type=data_type,
         description=str(entry.get("description", "")),
-        is_required=bool(meta.get("required", False)),
+        is_required=meta.get("required", False),
         references=meta.get("references"),
     )
 
@@ -213,6 +243,7 @@ def _parse_business_date(path: Path, table: str, value: Any) -> BusinessDate | N
 
 
 def _parse_rule(path: Path, table: str, entry: Mapping[str, Any]) -> Rule:
+    _expect_known(path, f"a rule of {table}", entry, _RULE_KEYS)
     name, severity = entry.get("name"), entry.get("severity")
     has_condition = ("expect" in entry) != ("unique" in entry) and isinstance(entry.get("expect", ""), str)
     if not name or severity not in ("error", "warning") or not has_condition:
@@ -223,6 +254,8 @@ def _parse_rule(path: Path, table: str, entry: Mapping[str, Any]) -> Rule:
 def _parse_table(path: Path, system: str, entry: Mapping[str, Any]) -> Table:
     name = str(entry.get("name"))
     meta = _meta(entry)
+    _expect_name(path, "a table", name)
+    _expect_known(path, name, meta, _TABLE_KEYS)
     columns = tuple(_parse_column(path, name, column) for column in entry.get("columns") or ())
     table = Table(
         system=system,
@@ -239,6 +272,11 @@ def _parse_table(path: Path, system: str, entry: Mapping[str, Any]) -> Table:
         raise _fail(path, name, "has no primary_key")
     if table.delete_policy not in ("reconcile", "keep"):
         raise _fail(path, name, f"has delete_policy {table.delete_policy!r}; use reconcile or keep")
+    asset_key = (meta.get("dagster") or {}).get("asset_key")
+    if asset_key != ["raw", name]:  # anything else parts the graph between extraction and dbt
+        raise _fail(path, name, f"has dagster.asset_key {asset_key}; use [raw, {name}]")
+    _expect_once(path, name, "columns", [column.name for column in table.columns])
+    _expect_once(path, name, "rules", [rule.name for rule in table.rules])
     named = [*table.primary_key, *([table.cursor] if table.cursor else [])]
     if day := table.business_date:
         named += [column for column in (day.column, day.start, day.end) if column]
@@ -247,6 +285,10 @@ def _parse_table(path: Path, system: str, entry: Mapping[str, Any]) -> Table:
     for column in named:
         if column not in table.column_names:
             raise _fail(path, name, f"names column {column!r}, which it does not have")
+    if day:
+        for dated in (day.column, day.start, day.end):
+            if dated and table.column(dated).data_type not in ("date", "timestamptz"):
+                raise _fail(path, name, f"has business_date {dated!r}, which is neither date nor timestamptz")
     return table
 
 
@@ -261,7 +303,8 @@ def read_contract(models_dir: Path) -> Contract:
         try:
             content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         except yaml.YAMLError as error:
-            raise UserError(f"{path.name} is not valid YAML: {str(error).splitlines()[0]}.") from error
+            said = " ".join(str(error).split())
+            raise UserError(f"{path.name} is not valid YAML ({said}); correct it there.") from error
         for source in (content or {}).get("sources") or ():
             for entry in source.get("tables") or ():
                 table = _parse_table(path, str(source["name"]), entry)
@@ -282,6 +325,13 @@ def read_contract(models_dir: Path) -> Contract:
                 raise UserError(
                     f"{table.system} contract: {table.name} names table {target!r}, which is not contracted."
                 )
+        if (day := table.business_date) and day.key:
+            for target in day.through:
+                if day.key not in tables[target].column_names:
+                    raise UserError(
+                        f"{table.system} contract: business_date of {table.name} goes through column {day.key} of "
+                        f"{target}, which has none."
+                    )
     return Contract(tables)
 
 

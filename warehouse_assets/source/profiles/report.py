@@ -84,11 +84,15 @@ class ProfileReport:
 
 
 def render(report: ProfileReport, console: "Console") -> None:
-    """Print the report: coloured tables on a terminal, one plain line per column elsewhere."""
+    """Print the report: coloured tables on a terminal, one plain line per column elsewhere.
+
+    What cannot be loaded comes last, above the outcome: of 37 tables it would have scrolled away.
+    """
+    tables = sorted(report.tables, key=lambda table: table.blocks)
     if console.is_terminal:
-        _render_tables(report, console)
+        _render_tables(tables, console)
     else:
-        _render_lines(report, console)
+        _render_lines(tables, console)
     if report.empty:
         say(console, f"Empty, since the profile has no SELECT for them: {', '.join(report.empty)}.")
     say(console, report.summary)
@@ -99,23 +103,23 @@ def say(console: "Console", text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _heading(report: ProfileReport, table: TableReport) -> str:
+def _heading(table: TableReport) -> str:
     note = f" ({table.note})" if table.note else ""
     return f"{table.name}: {'cannot be loaded' if table.blocks else 'ok'}{note}"
 
 
-def _render_tables(report: ProfileReport, console: "Console") -> None:
+def _render_tables(tables: list[TableReport], console: "Console") -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    for table in report.tables:
+    for table in tables:
         if table.error is not None:
-            console.print(Text(_heading(report, table), "bold red"))
+            console.print(Text(_heading(table), "bold red"))
             say(console, table.error)
             continue
         grid = Table(
-            title=Text(_heading(report, table), "bold red" if table.blocks else "bold"),
+            title=Text(_heading(table), "bold red" if table.blocks else "bold"),
             title_justify="left",
             box=box.SIMPLE,
         )
@@ -133,9 +137,9 @@ def _render_tables(report: ProfileReport, console: "Console") -> None:
         console.print(grid)
 
 
-def _render_lines(report: ProfileReport, console: "Console") -> None:
-    for table in report.tables:
-        say(console, _heading(report, table))
+def _render_lines(tables: list[TableReport], console: "Console") -> None:
+    for table in tables:
+        say(console, _heading(table))
         if table.error is not None:
             say(console, f"  {table.error}")
         for column in table.columns:
