@@ -114,14 +114,15 @@ def require_named_sources(manifest: Mapping[str, Any]) -> None:
     """See that every stored model names all tables it has to follow.
 
     Raises:
-        UserError: one does not.
+        UserError: some do not; all are told at once, since one input of a mart is above several models.
     """
     undated = {table.name for table in load_contract() if table.business_date is None}
-    for name, tables in unnamed_sources(manifest, undated).items():
+    if unnamed := unnamed_sources(manifest, undated):
+        models = models_of(manifest)
+        to_add = [f"{', '.join(tables)} in {models[name]['original_file_path']}" for name, tables in unnamed.items()]
         raise UserError(
-            f"Model {name} is made from {', '.join(tables)} and would not follow changes there: add "
-            f"{'it' if len(tables) == 1 else 'them'} to `sources` in {models_of(manifest)[name]['original_file_path']} "
-            "(docs/how-to/add-a-metric.md)."
+            "Models are made from tables whose changes they would not follow. Add to their `sources`: "
+            f"{'; '.join(to_add)} (docs/how-to/add-a-metric.md)."
         )
 
 
