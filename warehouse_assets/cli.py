@@ -74,7 +74,7 @@ _REQUIRED: dict[str, Any] = {"callback": required, "show_default": False}
 
 
 def parse_settings(pairs: list[str] | None) -> dict[str, str]:
-    """Turn ``key=value`` words into a mapping.
+    """Turn ``key=value`` words into a mapping; paths become absolute.
 
     Raises:
         UserError: a word has no ``=`` or names a key twice.
@@ -86,7 +86,7 @@ def parse_settings(pairs: list[str] | None) -> dict[str, str]:
             raise UserError(f"--set {pair!r} is not KEY=VALUE, such as --set loads=loads.csv.")
         if key in settings:
             raise UserError(f"--set names {key!r} twice; give each key once.")
-        settings[key] = value
+        settings[key] = absolute_path(value)
     return settings
 
 
@@ -140,7 +140,7 @@ def run(
             preset=preset.value if preset else None,
             seed=seed,
             profile=profile,
-            settings={key: absolute_path(value) for key, value in parse_settings(settings).items()},
+            settings=parse_settings(settings),
             full_refresh=full_refresh,
             rebuild_from=rebuild_from.date() if rebuild_from else None,
             rebuild_to=rebuild_to.date() if rebuild_to else None,

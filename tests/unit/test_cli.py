@@ -55,6 +55,7 @@ def test_local_paths_become_absolute_and_urls_stay(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "loads.csv").touch()
     assert absolute_path("loads.csv") == str(tmp_path / "loads.csv")
+    assert parse_settings(["loads=loads.csv"]) == {"loads": str(tmp_path / "loads.csv")}
     assert absolute_path("data/*.csv") == str(tmp_path / "data" / "*.csv")
     assert absolute_path("https://example.org/loads.csv?x=1") == "https://example.org/loads.csv?x=1"
     assert absolute_path("loads_?.csv.gz") == str(tmp_path / "loads_?.csv.gz")

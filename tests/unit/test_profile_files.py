@@ -65,6 +65,26 @@ def read(profile: FilesProfile, table: str = "loads") -> Read:
         return rows, batches.rejects
 
 
+# Regression: a default started from the working directory, which a schedule has another of than a command.
+@pytest.mark.parametrize(("given", "row"), [({}, "of the profile"), ({"dir": "sub"}, "of the user")])
+def test_a_default_path_starts_from_the_profile_and_a_given_one_from_here(
+    given: dict[str, str], row: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "acme"
+    for where, name in ((folder / "export", "of the profile"), (tmp_path / "sub", "of the user")):
+        where.mkdir(parents=True)
+        (where / "sites.csv").write_text(f"name\n{name}\n")
+    (folder / "profile.yml").write_text(
+        "kind: files\nsettings: {dir: {default: export}}\nfiles: {sites: {location: '{dir}/sites.csv'}}\n"
+    )
+    (folder / "disposal_sites.sql").write_text("select name as disposal_site_id, name from sites")
+    monkeypatch.chdir(tmp_path)
+    profile = open_profile(str(folder), given)
+    assert isinstance(profile, FilesProfile)
+    rows, _ = read(profile, "disposal_sites")
+    assert [found["name"] for found in rows] == [row]
+
+
 def test_rows_have_the_contract_s_columns_in_order_and_its_types(profile_of: Callable[..., FilesProfile]) -> None:
     profile = profile_of("id,day,weight,tipped\n7,2024-03-05,1250.5,2024-03-05 10:00:00\n")
     table = load_contract().table("loads")

@@ -46,7 +46,8 @@ def mentioned(manifest: Manifest, select: str) -> list[str]:
 def locate(manifest: Manifest, source: FileSource, values: Mapping[str, str]) -> Location | None:
     """Where the files of a source are; None when an optional setting in its location has no value.
 
-    A path that a setting gives starts from the working directory, one in profile.yml from the profile's folder.
+    A path that the user gives starts from the working directory, one in profile.yml, defaults of settings included, from
+    the profile's folder: schedules run elsewhere than commands.
 
     Raises:
         UserError: the location names a setting that is not declared.
@@ -55,7 +56,8 @@ def locate(manifest: Manifest, source: FileSource, values: Mapping[str, str]) ->
     text = fill(source.location, values, manifest, where)
     if text is None:
         return None
-    is_users = re.match(r"\{[a-z_][a-z0-9_]*\}", source.location) is not None
+    first = re.match(r"\{([a-z_][a-z0-9_]*)\}", source.location)
+    is_users = first is not None and values[first[1]] != manifest.settings[first[1]].default
     headers = {
         key: value
         for key, header in source.http_headers.items()
