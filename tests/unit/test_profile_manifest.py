@@ -83,6 +83,9 @@ def test_an_unknown_profile_or_setting_is_told_with_what_exists(
         ("kind: files\nfiles: {f: {location: a, delimiter: ;;}}", "delimiter is ';;'; use one character"),
         ("kind: files\nfiles: {f: {location: a, encoding: klingon}}", "encoding 'klingon' is not known"),
         ("kind: files\nfiles: {f: {location: a, columns: id}}", "columns must be a list"),
+        # Regression: the text None meant null, and a cell NULL stayed text.
+        ("kind: files\nfiles: {f: {location: a, nulls: [NULL]}}", "an item of nulls as null; write it in quotes"),
+        ("kind: files\nfiles: {f: {location: a, columns: [id, no]}}", "an item of columns as false; write it in"),
         ("kind: files\nfiles: {'f g': {location: a}}", "file 'f g': use a name"),
         ("kind: files\nunreadable_rows: ignore", "use one of stop, quarantine"),
         ("kind: postgres\nfiles: {f: {location: a}}", "a profile of kind postgres has no files"),

@@ -125,7 +125,14 @@ class _Reader:
         return cast("str | None", value)
 
     def names(self, key: str) -> tuple[str, ...]:
-        return tuple(str(item) for item in self.take(key, list, []))
+        items = self.take(key, list, [])
+        for item in items:  # NULL, NO and the like are no text in YAML
+            if item is None or isinstance(item, bool):
+                raise UserError(
+                    f"{self.where}: YAML reads an item of {key} as {str(item).lower().replace('none', 'null')}; "
+                    "write it in quotes, such as 'NULL' or 'NO'."
+                )
+        return tuple(map(str, items))
 
     def finish(self) -> None:
         for key in self.rest:

@@ -46,8 +46,8 @@ def mentioned(manifest: Manifest, select: str) -> list[str]:
 def locate(manifest: Manifest, source: FileSource, values: Mapping[str, str]) -> Location | None:
     """Where the files of a source are; None when an optional setting in its location has no value.
 
-    A path that the user gives starts from the working directory, one in profile.yml, defaults of settings included, from
-    the profile's folder: schedules run elsewhere than commands.
+    A path that the user gives starts from the working directory, one in profile.yml, defaults of settings included,
+    from the profile's folder: schedules run elsewhere than commands.
 
     Raises:
         UserError: the location names a setting that is not declared.
