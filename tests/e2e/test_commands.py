@@ -176,6 +176,7 @@ with DagsterInstance.get() as instance:
     resolved = Definitions.merge(defs, Definitions(jobs=[job])).resolve_job_def("one_check")
     result = resolved.execute_in_process(instance=instance, raise_on_error=False)
 print([(check.check_name, check.passed) for check in result.get_asset_check_evaluations()])
+print([event.job_failure_data.error.cause.message for event in result.all_events if event.is_run_failure])
 """
 
 
@@ -196,6 +197,12 @@ def test_a_check_is_executed_alone_when_asked_for(filled_home: Path) -> None:
         connection.execute(
             "update marts.customer_current set rfm_segment = %s where customer_id = %s", (before[1], before[0])
         )
+        connection.commit()
+        # Regression: the run's page showed dbt's command, and dbt's words below the fold.
+        connection.execute("alter table marts.customer_current rename to hidden")
+        connection.commit()
+        assert "UserError: Database Error in test rfm_segment_known" in execute()
+        connection.execute("alter table marts.hidden rename to customer_current")
         connection.commit()
     assert "[('rfm_segment_known', True)]" in execute()
 

@@ -3,13 +3,13 @@
 import pytest
 from dagster import DagsterInstance, OpExecutionContext, job, op
 from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster_dbt.errors import DagsterDbtCliRuntimeError
 from psycopg.errors import AdminShutdown
 
 from warehouse_assets.database.trouble import STOPPED
 from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.operate.failed_runs import failure_sentences
 from warehouse_assets.options import RunOptions
+from warehouse_assets.transform.invoke import dbt_sentence
 
 
 @pytest.mark.parametrize(
@@ -19,29 +19,6 @@ from warehouse_assets.options import RunOptions
         (UnreachableError("No server answers; start it."), "fail: No server answers; start it."),
         (KeyError("a"), "fail: 'a'"),
         (AdminShutdown("terminating connection due to unexpected postmaster exit"), f"fail: {STOPPED}"),
-        (
-            DagsterDbtCliRuntimeError("The dbt CLI process with command\n\n`dbt build --select a b`\n\nfailed with -9"),
-            "fail: dbt was ended before it was done; what it had committed stays, run again",
-        ),
-        (
-            DagsterDbtCliRuntimeError("`dbt build`\n\nErrors parsed from dbt logs:\n\n3 of 8 FAIL 1 sums_agree"),
-            "fail: 3 of 8 FAIL 1 sums_agree",
-        ),
-        (
-            DagsterDbtCliRuntimeError(
-                "`dbt build`\n\nErrors parsed from dbt logs:\n\n"
-                "1 of 3 FAIL 1 amount_known ........ [FAIL 1 in 0.18s]\n\n"
-                "2 of 3 FAIL 12 sums_agree ......... [FAIL 12 in 0.20s]\n\n"
-                "3 of 3 ERROR creating sql view model staging.stg_x  [ERROR in 0.30s]\n\n"
-                "Failure in test amount_known (models/_x.yml)\n\nGot 1 result, configured to fail if != 0\n\n"
-                "Failure in test sums_agree (tests/x.sql)\n\nGot 12 results, configured to fail if > 10\n\n"
-                "Failure in model stg_x (models/stg_x.sql)\n\n"
-                "Database Error in model stg_x (models/stg_x.sql)\n  column a does not exist\n"
-                "  > in macro b (macros/b.sql)\n  > called by model stg_x (models/stg_x.sql)"
-            ),
-            "fail: test amount_known found 1 row (models/_x.yml); test sums_agree found 12 rows (tests/x.sql); "
-            "Database Error in model stg_x (models/stg_x.sql) column a does not exist",
-        ),
         (DagsterExecutionInterruptedError(), "fail: it was interrupted; what was finished stays, run again to go on"),
     ],
 )
@@ -57,6 +34,38 @@ def test_a_failure_is_one_sentence(error: BaseException, sentence: str) -> None:
     result = failing.execute_in_process(raise_on_error=False)
     events = [event for event in result.all_events if event.is_step_failure]
     assert failure_sentences(events) == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("message", "sentence"),
+    [
+        (
+            "The dbt CLI process with command\n\n`dbt build --select a b`\n\nfailed with -9",
+            "dbt was ended before it was done; what it had committed stays, run again",
+        ),
+        ("`dbt build`\n\nErrors parsed from dbt logs:\n\n3 of 8 FAIL 1 sums_agree", "3 of 8 FAIL 1 sums_agree"),
+        (
+            "`dbt build`\n\nErrors parsed from dbt logs:\n\nFailure in test amount_known (models/_x.yml)\n\n"
+            "Database Error in test amount_known (models/_x.yml)\n  relation x does not exist",
+            "Database Error in test amount_known (models/_x.yml) relation x does not exist",
+        ),
+        (
+            "`dbt build`\n\nErrors parsed from dbt logs:\n\n"
+            "1 of 3 FAIL 1 amount_known ........ [FAIL 1 in 0.18s]\n\n"
+            "2 of 3 FAIL 12 sums_agree ......... [FAIL 12 in 0.20s]\n\n"
+            "3 of 3 ERROR creating sql view model staging.stg_x  [ERROR in 0.30s]\n\n"
+            "Failure in test amount_known (models/_x.yml)\n\nGot 1 result, configured to fail if != 0\n\n"
+            "Failure in test sums_agree (tests/x.sql)\n\nGot 12 results, configured to fail if > 10\n\n"
+            "Failure in model stg_x (models/stg_x.sql)\n\n"
+            "Database Error in model stg_x (models/stg_x.sql)\n  column a does not exist\n"
+            "  > in macro b (macros/b.sql)\n  > called by model stg_x (models/stg_x.sql)",
+            "test amount_known found 1 row (models/_x.yml); test sums_agree found 12 rows (tests/x.sql); "
+            "Database Error in model stg_x (models/stg_x.sql) column a does not exist",
+        ),
+    ],
+)
+def test_what_dbt_says_is_one_sentence(message: str, sentence: str) -> None:
+    assert dbt_sentence(message) == sentence
 
 
 # Regression: a source that could not be reached was told six times, once for each system.

@@ -24,20 +24,6 @@ _SHUTDOWNS = ("AdminShutdown", "CrashShutdown", "CannotConnectNow")
 _USER_ERRORS = (UserError.__name__, UnreachableError.__name__)
 
 
-def _dbt_sentence(said: str) -> str:
-    """What dbt says of its errors, without its progress, its macros and the words it has for a test that fails."""
-    words = " ".join(said.split())
-    words = re.sub(r"\d+ of \d+ (FAIL|ERROR) [^\[]*\[\1[^\]]*\] ?", "", words) or words
-    words = re.sub(r" > (in|called by) \w+ \S+ \(\S+\)", "", words)
-    words = re.sub(r" QUERY: .*?(?= compiled code at |$)", "", words)
-    words = re.sub(r"Failure in model \S+ \(\S+\) (?=\w+ Error in model )", "", words)
-    return re.sub(
-        r"Failure in test (\S+) \((\S+)\) Got (\d+) results?, configured to fail if \S+ \S+",
-        lambda found: f"test {found[1]} found {found[3]} row{'s' * (found[3] != '1')} ({found[2]});",
-        words,
-    ).rstrip(";")
-
-
 def failure_sentences(events: Iterable["DagsterEvent"]) -> list[str]:
     """One sentence for failed steps, or for a run that failed outside its steps; steps that failed alike share it."""
     steps: dict[str, list[str]] = {}
@@ -59,9 +45,6 @@ def _message(event: "DagsterEvent") -> str:
     message = error.message.strip()
     if error.cls_name == "DagsterAssetCheckFailedError":
         message = "a blocking check failed; what reads this was not run"
-    elif error.cls_name == "DagsterDbtCliRuntimeError":
-        _, _, said = message.partition("Errors parsed from dbt logs:")
-        message = _dbt_sentence(said) or "dbt was ended before it was done; what it had committed stays, run again"
     elif error.cls_name in _SHUTDOWNS:
         message = STOPPED
     elif error.cls_name == "DagsterExecutionInterruptedError":

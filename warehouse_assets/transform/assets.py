@@ -23,7 +23,7 @@ from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.errors import UserError
 from warehouse_assets.options import RunOptions
 from warehouse_assets.source.contract import load_contract
-from warehouse_assets.transform.invoke import start_dbt_build
+from warehouse_assets.transform.invoke import dbt_sentence, start_dbt_build
 from warehouse_assets.transform.lineage import UntraceableSqlError, column_sources
 from warehouse_assets.transform.plan import (
     all_asked_for,
@@ -183,9 +183,9 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
                         for event in invocation.stream():
                             yield from unchanged.above(event)
                             yield with_column_lineage(event, manifest, translator, invocation.target_path)
-                    except DagsterDbtCliRuntimeError:
+                    except DagsterDbtCliRuntimeError as error:
                         yield from standing  # a failed run shows them too
-                        raise
+                        raise UserError(dbt_sentence(str(error))) from error
             yield from unchanged.rest()
             yield from standing
 

@@ -1,6 +1,7 @@
 """Starting dbt for a build. dagster-dbt turns what it says into Dagster events; nothing else calls dbt to build."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,26 @@ def dbt_build_args(models: Sequence[str], tests: Sequence[str], full_refresh: bo
     """The arguments of the one ``dbt build`` that builds ``models`` and runs ``tests``, and no other test."""
     args = ["build", "--select", *models, *tests, "--indirect-selection", "empty"]
     return [*args, "--full-refresh"] if full_refresh else args
+
+
+def dbt_sentence(message: str) -> str:
+    """What dbt says of its errors, without its progress, its macros and the words it has for a test that fails.
+
+    ``message`` is dagster-dbt's: first the command, which names up to a hundred models, then dbt's words.
+    """
+    _, _, said = message.partition("Errors parsed from dbt logs:")
+    words = " ".join(said.split())
+    if not words:
+        return "dbt was ended before it was done; what it had committed stays, run again"
+    words = re.sub(r"\d+ of \d+ (FAIL|ERROR) [^\[]*\[\1[^\]]*\] ?", "", words) or words
+    words = re.sub(r" > (in|called by) \w+ \S+ \(\S+\)", "", words)
+    words = re.sub(r" QUERY: .*?(?= compiled code at |$)", "", words)
+    words = re.sub(r"Failure in (model|test) \S+ \(\S+\) (?=\w+ Error in \1 )", "", words)
+    return re.sub(
+        r"Failure in test (\S+) \((\S+)\) Got (\d+) results?, configured to fail if \S+ \S+",
+        lambda found: f"test {found[1]} found {found[3]} row{'s' * (found[3] != '1')} ({found[2]});",
+        words,
+    ).rstrip(";")
 
 
 def start_dbt_build(
