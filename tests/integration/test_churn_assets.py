@@ -84,7 +84,7 @@ def test_train_score_and_nothing_new(connection: psycopg.Connection, months: pd.
     assert trained.figures["auc"] > 0.6
     scored = service.score_customers(connection, "run 1")
     today = latest(months)
-    assert scored.figures["rows"] == len(today)
+    assert scored.figures["dagster/row_count"] == len(today)
     rows = predictions(connection)
     assert [row[1] for row in rows] == sorted(today["customer_id"])
     assert {row[0] for row in rows} == {today["month"].iloc[0].date()}

@@ -6,6 +6,7 @@ from dagster import AssetChecksDefinition, AssetExecutionContext, AssetsDefiniti
 
 from warehouse_assets.churn.checks import build_churn_checks
 from warehouse_assets.database.resource import WarehouseResource
+from warehouse_assets.lifecycle.standing import metadata_of
 from warehouse_assets.options import RunOptions
 
 _SHARED: dict[str, Any] = {"group_name": "churn", "owners": ["team:customer-success"], "key_prefix": ["ml"]}
@@ -19,6 +20,7 @@ def build_churn_assets() -> list[AssetsDefinition | AssetChecksDefinition]:
         name="churn_model",
         deps=[["features", "customer_month"]],
         kinds={"python", "lightgbm"},
+        metadata={"dagster/table_name": "ml.model_version"},
         description="Calibrated churn model, trained when labelled customer-months change; kept in ml.model_version.",
     )
     def churn_model(
@@ -29,13 +31,15 @@ def build_churn_assets() -> list[AssetsDefinition | AssetChecksDefinition]:
         with warehouse.connect("churn_model") as connection:
             outcome = train_model(connection, context.run.run_id, force=options.full_refresh)
         context.log.info(outcome.state)
-        return MaterializeResult(metadata=_metadata(outcome.state, outcome.figures))
+        key = context.asset_key.path
+        return MaterializeResult(metadata=metadata_of(context.instance, key, outcome.state, outcome.figures))
 
     @asset(
         **_SHARED,
         name="churn_prediction",
         deps=[["features", "customer_month"], ["ml", "churn_model"]],
         kinds={"python", "postgres"},
+        metadata={"dagster/table_name": "ml.churn_prediction"},
         description="Probability of leaving within 90 days for each customer, with factors, reasons and an action.",
     )
     def churn_prediction(
@@ -46,12 +50,7 @@ def build_churn_assets() -> list[AssetsDefinition | AssetChecksDefinition]:
         with warehouse.connect("churn_prediction") as connection:
             outcome = score_customers(connection, context.run.run_id, force=options.full_refresh)
         context.log.info(outcome.state)
-        return MaterializeResult(metadata=_metadata(outcome.state, outcome.figures))
+        key = context.asset_key.path
+        return MaterializeResult(metadata=metadata_of(context.instance, key, outcome.state, outcome.figures))
 
     return [churn_model, churn_prediction, *build_churn_checks()]
-
-
-def _metadata(state: str, figures: dict[str, Any]) -> dict[str, Any]:
-    if state == "scored":
-        figures = {**figures, "dagster/row_count": figures["rows"]}
-    return {"state": state, **figures}

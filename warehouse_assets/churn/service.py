@@ -103,7 +103,7 @@ def score_customers(connection: psycopg.Connection, run_id: str | None, force: b
     return Outcome(
         "scored",
         {
-            "rows": rows,
+            "dagster/row_count": rows,
             "as_of": str(month),
             "model_version": champion.version,
             "mean_probability": float(scored["churn_probability"].mean()),

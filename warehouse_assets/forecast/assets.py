@@ -15,6 +15,7 @@ from dagster import (
 
 from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.forecast.checks import build_forecast_checks
+from warehouse_assets.lifecycle.standing import metadata_of
 from warehouse_assets.options import RunOptions
 
 _SHARED: dict[str, Any] = {
@@ -34,11 +35,13 @@ def build_forecast_assets() -> list[AssetsDefinition | AssetChecksDefinition]:
             AssetSpec(
                 ["ml", "forecast"],
                 description="Tons, lifts, revenue, cost and tickets, 30 days ahead; revenue and cost, 12 months ahead.",
+                metadata={"dagster/table_name": "ml.forecast"},
                 **_SHARED,
             ),
             AssetSpec(
                 ["ml", "forecast_backtest"],
                 description="How well each method would have forecast each series from earlier origins.",
+                metadata={"dagster/table_name": "ml.forecast_backtest"},
                 **_SHARED,
             ),
         ],
@@ -54,11 +57,11 @@ def build_forecast_assets() -> list[AssetsDefinition | AssetChecksDefinition]:
             )
         context.log.info(outcome.state)
         table = {"methods": MetadataValue.md(outcome.table)} if outcome.table else {}
-        yield MaterializeResult(
-            asset_key=["ml", "forecast"], metadata={"state": outcome.state, **outcome.figures, **table}
-        )
-        yield MaterializeResult(
-            asset_key=["ml", "forecast_backtest"], metadata={"state": outcome.state, **outcome.backtest_figures}
-        )
+        for name, figures in (
+            ("forecast", {**outcome.figures, **table}),
+            ("forecast_backtest", outcome.backtest_figures),
+        ):
+            key = ["ml", name]
+            yield MaterializeResult(asset_key=key, metadata=metadata_of(context.instance, key, outcome.state, figures))
 
     return [forecast, *build_forecast_checks()]
