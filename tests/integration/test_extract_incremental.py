@@ -238,6 +238,63 @@ def test_another_time_zone_of_the_profile_reads_the_table_whole(
         assert company.ask("select min(updated_at)::text from raw.stops") == [first]
 
 
+# Regression: no line said why a table was read whole, and the SELECT's settings and columns did not all count.
+def test_another_select_reads_the_table_whole_once_and_says_so(
+    company: Company, by_cursor: None, tmp_path: Path
+) -> None:
+    add_stops(company, 600)
+    (tmp_path / "profile.yml").write_text(
+        "kind: postgres\nsettings:\n  since: {default: '2024-01-01'}\n  unused: {default: a}\n", encoding="utf-8"
+    )
+
+    def extract(select: str, **settings: str) -> tuple[int, bool]:
+        """How many rows were read, and whether the change of the SELECT is told."""
+        (tmp_path / "stops.sql").write_text(select, encoding="utf-8")
+        opened = open_profile(str(tmp_path), settings, company.operational, contract=CONTRACT)
+        load = company.extract("stops", profile=opened)["stops"]
+        return load.rows_extracted, any("its SELECT has changed" in warning for warning in load.warnings)
+
+    plain = "select stop_id, service_date, status, updated_at from stops where service_date >= {since}::date"
+    overlap = 61  # the last hour
+    assert extract(plain) == (600, False)
+    assert extract(plain, unused="b") == (overlap, False)
+    heavy = plain.replace("status,", "status, weight_lb,")
+    assert extract(heavy) == (600, True)
+    assert extract(heavy) == (overlap, False)
+    assert company.ask("select count(*) from raw.stops where weight_lb is null") == [0]
+    # what no longer comes goes, also from quarantine
+    company.source("update stops set status = 'lost' where stop_id in ('S3', 'S300')")
+    assert extract(heavy + " ") == (overlap, False)
+    assert extract("select * from stops") == (600, True)
+    assert company.quarantined("stops") == [("S3", ["status_known"]), ("S300", ["status_known"])]
+    assert extract(heavy, since="2024-03-11") == (500, True)
+    assert company.ask("select count(*), min(service_date) from raw.stops where _deleted_at is null") == [
+        (499, date(2024, 3, 11))
+    ]
+    assert company.quarantined("stops") == [("S300", ["status_known"])]
+    # a column that the source gets later is another column for all its rows
+    company.source("alter table stops rename column extra to later")
+    assert extract("select * from stops") == (600, True)
+    company.source("alter table stops rename column later to extra")
+    assert extract("select * from stops") == (600, True)
+    assert company.rows("stops", "raw") == [row for row in company.rows("stops", "source") if row[3] != "lost"]
+
+
+def test_a_changed_select_of_a_table_that_is_kept_takes_nothing_away(
+    company: Company, by_cursor: None, tmp_path: Path
+) -> None:
+    company.source("insert into events select i, now() - i * interval '1 day', 'view' from generate_series(1, 50) as i")
+    (tmp_path / "profile.yml").write_text("kind: postgres\n", encoding="utf-8")
+    for select, kinds in (("select * from events", ["view"]), ("select event_id, occurred_at, 'see' as kind "
+                          "from events where event_id > 20", ["see", "view"])):  # fmt: skip
+        (tmp_path / "events.sql").write_text(select, encoding="utf-8")
+        opened = open_profile(str(tmp_path), {}, company.operational, contract=CONTRACT)
+        load = company.extract("events", profile=opened)["events"]
+        assert load.rows_raw == 50
+        assert company.ask("select distinct kind from raw.events order by 1") == kinds
+    assert "rows no longer given stay" in load.warnings[0]
+
+
 def test_what_a_source_purges_stays_under_the_policy_keep(company: Company) -> None:
     company.source(
         "insert into events select i, timestamptz '2024-03-01' + i * interval '1 hour', 'view' "

@@ -128,3 +128,19 @@ def test_a_file_written_anew_under_a_run_has_moved(
     extract(then="")
     assert company.ask("select count(*) from raw.tips") == [2]
     assert moved(company) == []
+
+
+# Regression: under the schedules an edited SELECT waited until the source itself had something new.
+def test_a_table_whose_select_has_changed_counts_as_moved(probed: Company, tmp_path: Path) -> None:
+    (tmp_path / "profile.yml").write_text("kind: postgres\n", encoding="utf-8")
+    moves = tmp_path / "moves.sql"
+    moves.write_text("select move_id, number from moves", encoding="utf-8")
+    probed.change_warehouse("truncate etl.setting")
+    remember_profile(probed.databases, str(tmp_path), None)
+    probed.source("insert into moves values ('a', 5)")
+    probed.extract("moves", profile=open_profile(str(tmp_path), {}, probed.operational, contract=CONTRACT))
+    assert moved(probed) == []
+    moves.write_text("select upper(move_id) as move_id, number from moves", encoding="utf-8")
+    assert moved(probed) == ["moves"]
+    probed.extract("moves", profile=open_profile(str(tmp_path), {}, probed.operational, contract=CONTRACT))
+    assert moved(probed) == []

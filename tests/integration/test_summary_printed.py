@@ -20,9 +20,11 @@ def test_a_first_run_that_fails_while_it_extracts_tells_why(warehouse_url: str, 
         )
     console = Console(width=200)
     databases = Databases(operational_url, warehouse_url, operational_url, None)
-    outcome = RunOutcome("1", is_success=False, failures=["extract_crm: customers may not be read."])
+    failures, notes = ["extract_crm: customers may not be read."], ["tips was read whole"]
+    outcome = RunOutcome("1", is_success=False, failures=failures, notes=notes)
     with console.capture() as captured:
         print_summary(console, databases, outcome, 1.0)
     said = captured.get()
     assert "FAILED  extract_crm: customers may not be read." in said
+    assert "Note: tips was read whole" in said
     assert "Forecast: not reached in this run" in said

@@ -36,7 +36,11 @@ _MOST_CONNECTIONS = 8
 
 @dataclass
 class RunOutcome:
-    """What came of a run: ``failures`` holds one sentence for each way in which steps failed."""
+    """What came of a run.
+
+    ``failures`` holds one sentence for each way in which steps failed, ``notes`` what extraction did otherwise than
+    usual, and why.
+    """
 
     run_id: str
     is_success: bool
@@ -44,6 +48,7 @@ class RunOutcome:
     checks_warned: list[str] = field(default_factory=list)
     checks_failed: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def run_config(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,6 +122,10 @@ def _outcome(run_id: str, is_success: bool, events: Sequence["DagsterEvent"]) ->
                 outcome.checks_warned.append(name)
             else:
                 outcome.checks_failed.append(f"{name}: {check.description}" if check.description else name)
+        elif event.is_step_materialization and (
+            said := event.step_materialization_data.materialization.metadata.get("warnings")
+        ):
+            outcome.notes.append(str(said.value))
     failed = [event for event in events if event.is_step_failure]
     outcome.failures = failure_sentences(failed or [event for event in events if event.is_run_failure])
     return outcome

@@ -176,6 +176,8 @@ def print_summary(console: Console, databases: Databases, outcome: RunOutcome, s
     for line in forecast_lines(forecasts, is_made="ml/forecast" in made):
         console.print(line, highlight=False)
 
+    for note in outcome.notes:
+        console.print(f"Note: {note}", highlight=False)
     console.print(checks_line(outcome, planned), highlight=False)
     for name in [*outcome.checks_failed, *outcome.checks_warned][:_SHOWN_CHECKS]:
         result = "FAILED" if name in outcome.checks_failed else "warned"

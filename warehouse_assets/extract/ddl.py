@@ -4,7 +4,6 @@ A contract that grows is followed (a new column, a wider type); anything else th
 holds is refused until the user asks for a full refresh, which makes the table anew.
 """
 
-import hashlib
 import json
 from dataclasses import asdict
 
@@ -15,6 +14,7 @@ from warehouse_assets.errors import UserError
 from warehouse_assets.extract import names
 from warehouse_assets.extract.days import business_day
 from warehouse_assets.source.contract import Column, Table
+from warehouse_assets.source.profiles.profile import fingerprint
 
 #: Free space left in each page, in percent of it kept for new versions of its rows. An updated row then stays on its
 #: page and its index entries stay as they are: 1% of 5 million rows changed at random cost half as much as without.
@@ -26,17 +26,13 @@ _DBT_SCHEMAS = frozenset({"staging", "intermediate", "features", "marts"})
 _FULL_NAMES = {"timestamptz": "timestamp with time zone"}
 
 
-def contract_hash(table: Table, select: str, time_zone: str, source_zone: str) -> str:
-    """Fingerprint of all that decides what raw holds: contract entry, select, the company's and the source's zone.
-
-    Descriptions do not count.
-    """
+def contract_hash(table: Table, time_zone: str) -> str:
+    """Fingerprint of what raw is made by: the contract entry, without its descriptions, and the company's zone."""
     entry = asdict(table)
     entry.pop("description")
     for column in entry["columns"]:
         column.pop("description")
-    text = json.dumps([entry, select, time_zone, source_zone], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return fingerprint(json.dumps([entry, time_zone], sort_keys=True))
 
 
 def exists(connection: psycopg.Connection, table: Table) -> bool:

@@ -13,6 +13,7 @@ from warehouse_assets.extract.days import days_through
 from warehouse_assets.extract.job import Job, allow_empty, expect_identity, not_after_now
 from warehouse_assets.extract.record import TableLoad, TableState
 from warehouse_assets.extract.state import next_batch, write_dirty_days
+from warehouse_assets.source.contract import Table
 
 #: Tables up to this many rows are read whole each time: that costs under 0.1 s and finds deletes at once.
 WHOLE_ROWS = 20_000
@@ -30,7 +31,9 @@ def is_read_whole(job: Job, state: TableState | None) -> bool:
     """Tell whether the table is read whole for what is known before the reading."""
     if job.full_refresh or state is None or not job.has_cursor or state.watermark is None:
         return True
-    return state.contract_hash != job.contract_hash or state.rows_raw + state.rows_quarantined <= WHOLE_ROWS
+    if (state.contract_hash, state.select_hash) != (job.contract_hash, job.select_hash):
+        return True
+    return state.rows_raw + state.rows_quarantined <= WHOLE_ROWS
 
 
 def load_again(job: Job, state: TableState | None) -> bool:
@@ -39,6 +42,8 @@ def load_again(job: Job, state: TableState | None) -> bool:
     Raises:
         UserError: the source is unexpectedly empty, or the figures do not agree.
     """
+    if state is not None and state.select_hash not in (None, job.select_hash):
+        job.load.warnings.append(_changed_select(job.table))
     before = replace(job.load)
     whole = is_read_whole(job, state) or rules.DUPLICATE_KEY in quarantine.rules_broken(job.warehouse, job.table, state)
     if not whole and state is not None:
@@ -52,6 +57,14 @@ def load_again(job: Job, state: TableState | None) -> bool:
             job.load.warnings.append(f"{job.table.name} was read whole: {why}")
     with job.warehouse.transaction():
         return _apply(job, state, since=None)
+
+
+def _changed_select(table: Table) -> str:
+    stay = "" if table.delete_policy == "reconcile" else "; rows no longer given stay, since the source may purge"
+    return (
+        f"{table.name} was read whole: its SELECT has changed since the last run (its text, a setting that it uses, "
+        f"the profile's time zone, or the columns and types that it gives){stay}"
+    )
 
 
 def _is_first_of_hour(state: TableState) -> bool:

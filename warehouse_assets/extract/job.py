@@ -40,6 +40,7 @@ class Job:
     full_refresh: bool
     load: TableLoad
     contract_hash: str
+    select_hash: str | None = None
     has_cursor: bool = False
     counter: Executor | None = None
     source_count: "Future[int | None] | None" = None

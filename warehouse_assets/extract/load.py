@@ -67,7 +67,6 @@ class _Work:
 
     def job(self, table: Table, warehouse: psycopg.Connection, session: Session) -> Job:
         """The extraction of one table."""
-        select = self.profile.select(table.name) if table.name in self.profile.tables else ""
         return Job(
             contract=self.contract,
             table=table,
@@ -79,7 +78,7 @@ class _Work:
             calendar=self.calendar,
             full_refresh=self.full_refresh,
             load=_attempt(table, self.profile, self.run_id),
-            contract_hash=ddl.contract_hash(table, select, self.calendar.time_zone, self.profile.manifest.time_zone),
+            contract_hash=ddl.contract_hash(table, self.calendar.time_zone),
             counter=self.counter,
             on_table=self.on_table,
         )

@@ -19,6 +19,7 @@ class TableState:
     rows_raw: int
     rows_quarantined: int
     contract_hash: str | None
+    select_hash: str | None
     reconciled_at: datetime | None
     extracted_at: datetime | None
     latest_day: date | None
@@ -64,8 +65,8 @@ def read_state(connection: psycopg.Connection, table: str) -> TableState | None:
     row = connection.execute(
         """
         select
-            watermark, coalesce(rows_raw, 0), coalesce(rows_quarantined, 0), contract_hash, reconciled_at,
-            extracted_at, latest_day
+            watermark, coalesce(rows_raw, 0), coalesce(rows_quarantined, 0), contract_hash, select_hash,
+            reconciled_at, extracted_at, latest_day
         from etl.table_state
         where source_table = %s
         """,
@@ -78,6 +79,7 @@ def write_state(
     connection: psycopg.Connection,
     load: TableLoad,
     contract_hash: str,
+    select_hash: str | None,
     *,
     is_raw_changed: bool,
     read_at: datetime | None = None,
@@ -90,11 +92,11 @@ def write_state(
         """
         insert into etl.table_state as state (
             source_table, profile, batch_id, changed_batch_id, watermark, rows_raw, rows_quarantined, contract_hash,
-            extracted_at, changed_at, reconciled_at, latest_day
+            select_hash, extracted_at, changed_at, reconciled_at, latest_day
         )
         values (
             %(table)s, %(profile)s, coalesce(%(batch)s, 0), case when %(changed)s then %(batch)s end, %(watermark)s,
-            %(rows_raw)s, %(rows_quarantined)s, %(hash)s, coalesce(%(read_at)s, now()),
+            %(rows_raw)s, %(rows_quarantined)s, %(contract)s, %(select)s, coalesce(%(read_at)s, now()),
             case when %(changed)s then now() end, case when %(reconciled)s then now() end, %(latest_day)s
         )
         on conflict (source_table) do update
@@ -106,6 +108,7 @@ def write_state(
             rows_raw = excluded.rows_raw,
             rows_quarantined = excluded.rows_quarantined,
             contract_hash = excluded.contract_hash,
+            select_hash = excluded.select_hash,
             extracted_at = excluded.extracted_at,
             changed_at = coalesce(excluded.changed_at, state.changed_at),
             reconciled_at = coalesce(excluded.reconciled_at, state.reconciled_at),
@@ -119,7 +122,8 @@ def write_state(
             "watermark": load.watermark_to,
             "rows_raw": load.rows_raw,
             "rows_quarantined": load.rows_quarantined,
-            "hash": contract_hash,
+            "contract": contract_hash,
+            "select": select_hash,
             "reconciled": load.is_reconciled,
             "latest_day": load.latest_day,
             "read_at": read_at,

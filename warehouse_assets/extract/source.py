@@ -60,6 +60,9 @@ class Session(Protocol):
     def check(self, table: Table) -> bool:
         """Tell whether rows can be read by their cursor; raise a UserError if the source cannot fill the table."""
 
+    def fingerprint(self, table: Table) -> str:
+        """Another one when what is asked of the source is another."""
+
     def has_rows(self, table: Table) -> bool:
         """Tell whether the source has any row of the table."""
 
@@ -109,6 +112,10 @@ class PostgresSession:
             UserError: the SELECT fails, or a contracted column is missing or of a type that does not fit.
         """
         return self._map(table).has_cursor
+
+    def fingerprint(self, table: Table) -> str:
+        """As ``MappedTable.fingerprint``."""
+        return self._map(table).fingerprint
 
     def _map(self, table: Table) -> MappedTable:
         if table.name not in self._mapped:
@@ -259,6 +266,10 @@ class FilesSession:
     def check(self, table: Table) -> bool:
         """Files are judged as they are read; none is read by its cursor."""
         return False
+
+    def fingerprint(self, table: Table) -> str:
+        """As ``FilesProfile.fingerprint``."""
+        return self._profile.fingerprint(table.name)
 
     def has_rows(self, table: Table) -> bool:
         """Whether the profile's SELECT gives a row."""

@@ -29,7 +29,9 @@ def extract_table(job: Job) -> TableLoad:
         lock_table(job.warehouse, table.name)
         state = record.read_state(job.warehouse, table.name)
         is_mapped = table.name in job.profile.tables
-        job.has_cursor = is_mapped and job.session.check(table)
+        if is_mapped:
+            job.has_cursor = job.session.check(table)
+            job.select_hash = job.session.fingerprint(table)
         is_new = _prepare_table(job, state)
         if not is_mapped:
             is_raw_changed = _leave_empty(job, state, is_new)
@@ -39,7 +41,12 @@ def extract_table(job: Job) -> TableLoad:
             is_raw_changed = incremental.load_again(job, state)
         load.status = "unchanged" if load.batch_id is None else "succeeded"
         record.write_state(
-            job.warehouse, load, job.contract_hash, is_raw_changed=is_raw_changed, read_at=job.snapshot.read_at
+            job.warehouse,
+            load,
+            job.contract_hash,
+            job.select_hash,
+            is_raw_changed=is_raw_changed,
+            read_at=job.snapshot.read_at,
         )
         load.seconds = time.monotonic() - began
         load.job_log_id = record.write_log(job.warehouse, load)

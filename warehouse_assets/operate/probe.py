@@ -16,7 +16,13 @@ from warehouse_assets.source.profiles import FilesProfile, PostgresProfile, open
 from warehouse_assets.source.profiles.choice import stored_profile
 from warehouse_assets.source.profiles.mapping import describe, map_table
 
-_STATE = "select source_table, watermark, extracted_at, rows_raw + rows_quarantined > 0 from etl.table_state"
+_STATE = """
+    select source_table, watermark, extracted_at, select_hash, rows_raw + rows_quarantined > 0
+    from etl.table_state
+"""
+
+_Read = dict[str, tuple[str | None, str | None]]
+"""Watermark and hash of the SELECT of the tables of which the warehouse holds rows."""
 
 
 def moved_tables(settings: Settings) -> list[str] | None:
@@ -25,8 +31,8 @@ def moved_tables(settings: Settings) -> list[str] | None:
     A database is asked for the latest cursor value of each table, a file for its time of modification. Rows deleted
     in the source move neither: the daily key reconciliation finds them. A table of which the warehouse holds no row
     has moved if the source has one now. One without a cursor counts as moved whenever the warehouse holds rows of it:
-    only reading it can tell, and a change must not wait longer than its schedule. So does one that the source cannot
-    compare: the run says why.
+    only reading it can tell, and a change must not wait longer than its schedule. So does one whose SELECT has changed,
+    and one that the source cannot compare: the run says why.
 
     Raises:
         UserError: the source cannot be reached.
@@ -40,26 +46,28 @@ def moved_tables(settings: Settings) -> list[str] | None:
     profile = open_profile(*stored, databases.operational)
     try:
         if isinstance(profile, PostgresProfile):
-            watermarks = {name: mark for name, (mark, _, has_rows) in state.items() if has_rows}
-            return list(_tables_ahead(profile, databases.operational, watermarks))
+            read = {name: (mark, select) for name, (mark, _, select, has_rows) in state.items() if has_rows}
+            return list(_tables_ahead(profile, databases.operational, read))
         if isinstance(profile, FilesProfile):
             return [
                 name
                 for name in sorted(profile.tables)
-                if name not in state or profile.modified_at(name) > state[name][1]
+                if name not in state
+                or profile.fingerprint(name) != state[name][2]
+                or profile.modified_at(name) > state[name][1]
             ]
         raise TypeError(f"{profile.name} is a profile of kind {profile.kind}, which cannot be asked for news")
     finally:
         profile.close()
 
 
-def _tables_ahead(profile: PostgresProfile, url: str, watermarks: dict[str, str | None]) -> Iterator[str]:
-    """The tables ahead of ``watermarks``, which has those of which the warehouse holds rows."""
+def _tables_ahead(profile: PostgresProfile, url: str, read: _Read) -> Iterator[str]:
+    """The tables ahead of what was ``read``."""
     with connect(url, application_name="warehouse sensor") as connection:
         for name in sorted(profile.tables):
             try:
                 with connection.transaction():
-                    is_ahead = _is_ahead(connection, profile, name, watermarks)
+                    is_ahead = _is_ahead(connection, profile, name, read)
             except UserError:
                 if connection.closed:
                     raise
@@ -68,15 +76,14 @@ def _tables_ahead(profile: PostgresProfile, url: str, watermarks: dict[str, str 
                 yield name
 
 
-def _is_ahead(
-    connection: psycopg.Connection, profile: PostgresProfile, name: str, watermarks: dict[str, str | None]
-) -> bool:
+def _is_ahead(connection: psycopg.Connection, profile: PostgresProfile, name: str, read: _Read) -> bool:
     table = load_contract().table(name)
     mapped = map_table(profile, table, describe(connection, profile, name))
     # Composed, not passed as parameters: the profile's SQL may hold a per cent sign.
-    if name not in watermarks:
+    watermark, select_hash = read.get(name, (None, None))
+    if name not in read:
         query = sql.SQL("select exists (select from ({}) as source)").format(mapped.query)
-    elif table.cursor is None or not mapped.has_cursor or (watermark := watermarks[name]) is None:
+    elif table.cursor is None or not mapped.has_cursor or watermark is None or mapped.fingerprint != select_hash:
         return True
     else:
         query = sql.SQL("select max({cursor}) > {mark}::{type} from ({select}) as source").format(

@@ -14,7 +14,7 @@ from warehouse_assets.errors import UserError
 from warehouse_assets.source.contract import Column, Rule, Table
 from warehouse_assets.source.profiles.batches import TEXT_WITH_ZONE
 from warehouse_assets.source.profiles.manifest import whole_table
-from warehouse_assets.source.profiles.profile import PostgresProfile, Profile, require_columns
+from warehouse_assets.source.profiles.profile import PostgresProfile, Profile, fingerprint, require_columns
 
 #: What a server says of a statement it understood but will not run; everything else is about the connection.
 REFUSALS = (psycopg.ProgrammingError, psycopg.DataError, psycopg.InternalError, psycopg.NotSupportedError)
@@ -38,6 +38,11 @@ class MappedTable:
 
     query: sql.Composed
     has_cursor: bool
+
+    @property
+    def fingerprint(self) -> str:
+        """Another one when the SELECT, a setting it uses, a cast around it or the columns it gives are others."""
+        return fingerprint(self.query.as_string())
 
 
 def stands_for_itself(profile: Profile, table: str) -> bool:

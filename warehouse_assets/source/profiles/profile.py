@@ -1,5 +1,6 @@
 """Profiles as extraction uses them: opened by name or folder, judged, and read table by table."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -131,8 +132,12 @@ class FilesProfile(Profile):
             views = self._opened()
             return [reject for name in views.mentioned(self.select(table)) for reject in views.rejects(name)]
 
+    def fingerprint(self, table: str) -> str:
+        """Another one when the SELECT of ``table``, or the zone of its times, is another."""
+        return fingerprint(self.select(table), self.manifest.time_zone)
+
     def modified_at(self, table: str) -> datetime:
-        """When what ``table`` is made of last changed: its files or its SELECT.
+        """When the files that ``table`` is made of last changed; long ago where its SELECT reads none.
 
         A URL is asked for its Last-Modified; where the server does not tell, it counts as changed now.
 
@@ -141,10 +146,8 @@ class FilesProfile(Profile):
         """
         with self._lock:
             sources = [self.manifest.files[name] for name in mentioned(self.manifest, self.select(table))]
-        times = [datetime.fromtimestamp((self.manifest.directory / f"{table}.sql").stat().st_mtime, UTC)]
-        for source in sources:
-            times += modified_times(self.manifest, source, self.settings)
-        return max(times)
+        times = [time for source in sources for time in modified_times(self.manifest, source, self.settings)]
+        return max(times, default=datetime.min.replace(tzinfo=UTC))
 
     def session(self, table: str) -> tuple[Any, str, dict[str, str]]:
         """A DuckDB session for ``table``, the SELECT with its settings bound, and its columns with DuckDB's types.
@@ -205,6 +208,11 @@ class FilesProfile(Profile):
         query = casting_query(table, select, described)
         unreadable = self.unreadable_rows(table.name)
         return RecordBatches(table, self.where(table.name), query, unreadable, connection)
+
+
+def fingerprint(*texts: str) -> str:
+    """Sixteen characters that tell whether any of ``texts`` has changed."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
 def _described(connection: Any, select: str) -> dict[str, str]:
