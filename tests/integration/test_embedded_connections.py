@@ -70,6 +70,15 @@ def test_session_is_utc_and_utf8_on_a_server_that_is_not(
         assert not connection.autocommit
 
 
+# Regression: a source whose dates are written as in Germany ended every run with a traceback.
+def test_dates_written_otherwise_are_read(warehouse_url: str) -> None:
+    with connect(f"{warehouse_url}?options=-c%20datestyle%3DGerman", application_name="test") as connection:
+        assert connection.execute("select date '02.03.2024', now()::text ~ '^2'").fetchone() == (
+            dt.date(2024, 3, 2),
+            True,
+        )
+
+
 @pytest.mark.parametrize("prefix", ["postgresql+psycopg2", "postgresql+psycopg", "postgres", "postgresql"])
 def test_urls_as_other_tools_write_them(server: EmbeddedServer, warehouse_url: str, prefix: str) -> None:
     url = warehouse_url.replace("postgresql", prefix, 1)

@@ -232,7 +232,7 @@ def test_broken_utf_8_between_servers_names_the_table(
     try:
         with connect(server.url("ascii_source"), application_name="test") as source:
             select = sql.SQL(r"select convert_from('\x61ff'::bytea, 'SQL_ASCII') as key")
-            with pytest.raises(UserError, match=r"reading what goes into by_copy is no valid UTF-8 .*0xff"):
+            with pytest.raises(UserError, match=r"reading the source is no valid UTF-8 .*0xff"):
                 copy_between(source, select, target, BY_COPY, ["key"])
     finally:
         with psycopg.connect(url, autocommit=True) as connection:
@@ -242,7 +242,7 @@ def test_broken_utf_8_between_servers_names_the_table(
 def test_source_that_fails_half_way_leaves_nothing(target: psycopg.Connection, operational_url: str) -> None:
     with connect(operational_url, application_name="test") as source:
         select = sql.SQL("select (100 / (200000 - number))::integer from generate_series(1, 300000) as number")
-        with pytest.raises(UserError, match=r"reading what goes into by_copy is refused .*division by zero"):
+        with pytest.raises(UserError, match=r"reading the source is refused .*division by zero"):
             copy_between(source, select, target, BY_COPY, ["small"])
         target.rollback()
         source.rollback()
@@ -259,7 +259,7 @@ def test_connection_killed_half_way_is_one_sentence(
         connect(operational_url, application_name="test", autocommit=True) as killer,
     ):
         victim = {"source": source, "target": target}[killed]
-        doing = {"source": "reading what goes into", "target": "copying into"}[killed]
+        doing = {"source": "reading the source", "target": "copying into by_copy"}[killed]
 
         def on_progress(rows: int, size: int) -> None:
             if size < 3_000_000:
@@ -267,7 +267,7 @@ def test_connection_killed_half_way_is_one_sentence(
                 time.sleep(0.2)
 
         select = sql.SQL("select number from generate_series(1, 2000000) as number")
-        with pytest.raises(UserError, match=f"connection to the database broke while {doing} by_copy"):
+        with pytest.raises(UserError, match=f"connection to the database broke while {doing} "):
             copy_between(source, select, target, BY_COPY, ["small"], on_progress)
 
 

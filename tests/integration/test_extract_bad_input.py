@@ -14,6 +14,7 @@ import pytest
 from psycopg import sql
 from test_extract_company import STOPS, Company, add_stops, company_fixture  # noqa: F401  fixture
 
+from warehouse_assets.database.connections import connect_to_source
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract.load import ExtractionError
@@ -52,7 +53,7 @@ def state(company: Company) -> list[object]:
         ),
         ("alter table stops rename to halts", r"stops.*relation .*stops.* does not exist.*correct the name"),
         ("alter table stops alter column weight_lb type numeric; update stops set weight_lb = 1e12",
-         r"stops.*numeric field overflow.*correct it"),
+         r"stops.*reading the source .*numeric field overflow: A field with precision 10, scale 2.*correct it"),
     ],
     ids=["missing column", "changed type", "changed to a time", "missing table", "too large"],
 )  # fmt: skip
@@ -80,6 +81,47 @@ def test_a_source_that_breaks_the_contract_loads_nothing_of_the_table(
 
 
 # Regression: the sentence went on with the line of the statement, "LINE 1: select ... ^".
+# Regression: a traceback, no table of the system extracted, and where no lock_timeout was set a run without an end.
+def test_a_locked_source_table_fails_alone_and_heals(company: Company) -> None:
+    add_stops(company, 5)
+    company.source("insert into trucks values ('T1', 'Mack', now())")
+    hasty = replace(company, operational=f"{company.operational}?options=-c%20lock_timeout%3D200")
+    with psycopg.connect(company.operational) as other:
+        other.execute("alter table stops add column note text")
+        with pytest.raises(
+            ExtractionError, match=r"^stops could not be .*Another session locks .*and run again\."
+        ) as raised:
+            hasty.extract("stops", "trucks")
+        assert raised.value.is_transient
+        assert company.ask("select count(*) from raw.trucks") == [1]
+    assert hasty.extract("stops")["stops"].rows_raw == 5
+    with connect_to_source(company.operational, application_name="test") as patient:
+        assert patient.execute("show lock_timeout").fetchone() == ("1min",)
+
+
+# Regression: "canceling statement due to statement timeout The other 1 tables were extracted", without a remedy.
+def test_a_limit_of_the_source_on_statements_is_told_and_heals(company: Company, tmp_path: Path) -> None:
+    add_stops(company, 5)
+    company.source("insert into trucks values ('T1', 'Mack', now())")
+    for name, wait in (("stops", ", pg_sleep(5)"), ("trucks", "")):
+        (tmp_path / f"{name}.sql").write_text(f"select {name}.* from {name}{wait}", encoding="utf-8")  # noqa: S608
+    (tmp_path / "profile.yml").write_text("kind: postgres\n", encoding="utf-8")
+
+    def extract(url: str) -> None:
+        slow = replace(company, operational=url)
+        slow.extract("stops", "trucks", profile=open_profile(str(tmp_path), {}, url, contract=company.contract))
+
+    sentence = (
+        r"stopped reading the source .*statement_timeout = 0\), and run again\. The other 1 table was extracted\."
+    )
+    with pytest.raises(ExtractionError, match=sentence) as raised:
+        extract(f"{company.operational}?options=-c%20statement_timeout%3D900")
+    assert not raised.value.is_transient
+    (tmp_path / "stops.sql").write_text("select * from stops", encoding="utf-8")
+    extract(company.operational)
+    assert company.ask("select count(*) from raw.stops") == [5]
+
+
 def test_an_error_of_a_query_is_told_without_the_query(company: Company) -> None:
     add_stops(company, 3)
     company.extract("stops")

@@ -66,6 +66,19 @@ def connect(url: str, *, application_name: str, autocommit: bool = False) -> psy
     connection.execute("set idle_in_transaction_session_timeout = 0")
     if connection.info.parameter_status("TimeZone") != "UTC":
         connection.execute("set time zone 'UTC'")
+    if not (connection.info.parameter_status("DateStyle") or "ISO").startswith("ISO"):
+        connection.execute("set datestyle = 'ISO'")  # psycopg reads no other; whether days come before months stays
+    connection.autocommit = autocommit
+    return connection
+
+
+def connect_to_source(url: str, *, application_name: str, autocommit: bool = False) -> psycopg.Connection:
+    """``connect`` for reading the user's own tables: a lock on one is waited for a minute, unless the role says less.
+
+    An ALTER TABLE that nobody commits would otherwise hold up runs and schedules without a word.
+    """
+    connection = connect(url, application_name=application_name, autocommit=True)
+    connection.execute("select set_config('lock_timeout', '60s', false) where current_setting('lock_timeout') = '0'")
     connection.autocommit = autocommit
     return connection
 

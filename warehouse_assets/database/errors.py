@@ -39,7 +39,18 @@ def error_sentence(error: psycopg.Error, doing: str) -> str | None:
     if isinstance(error, psycopg.errors.CharacterNotInRepertoire | psycopg.errors.UntranslatableCharacter):
         return f"A text met while {doing}{place} is no valid UTF-8 or holds a NUL byte ({said}); correct it."
     if isinstance(error, psycopg.DataError | psycopg.IntegrityError):
-        return f"A value met while {doing}{place} is refused by PostgreSQL ({said}); correct it."
+        detail = f": {error.diag.message_detail.rstrip('.')}" if error.diag.message_detail else ""
+        return f"A value met while {doing}{place} is refused by PostgreSQL ({said}{detail}); correct it."
+    if isinstance(error, psycopg.errors.LockNotAvailable):
+        return (
+            f"Another session locks what was to be used while {doing} ({said}), such as an ALTER TABLE that is not "
+            "committed; end it and run again."
+        )
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return (
+            f"The database server stopped {doing} ({said}); if its statement_timeout is too short for that, raise it "
+            "(alter role … set statement_timeout = 0), and run again."
+        )
     if isinstance(error, psycopg.errors.DiskFull):
         return f"The database server's disk is full ({doing}: {said}); free some space there and run again."
     if isinstance(error, psycopg.errors.InsufficientPrivilege):

@@ -321,7 +321,8 @@ def _outcome(work: _Work, chosen: Sequence[Table]) -> list[TableLoad]:
     failed = [load for load in loads if load.status == "failed"]
     if failed:
         first = "; ".join(f"{load.table}: {load.error}" for load in failed) if failed[1:] else failed[0].error
-        others = f" The other {len(loads) - len(failed)} tables were extracted." if len(failed) < len(loads) else ""
+        rest = len(loads) - len(failed)
+        others = f" The other {rest} table{' was' if rest == 1 else 's were'} extracted." if rest else ""
         raise ExtractionError(
             f"{', '.join(load.table for load in failed)} could not be extracted: {first}{others}",
             loads,

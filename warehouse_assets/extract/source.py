@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import psycopg
 from psycopg import sql
 
-from warehouse_assets.database.connections import connect
+from warehouse_assets.database.connections import connect_to_source
 from warehouse_assets.database.copy import CopyCount, copy_arrow, copy_between
 from warehouse_assets.database.errors import explain_error
 from warehouse_assets.errors import UserError
@@ -219,7 +219,7 @@ class PostgresSnapshot:
                 with self._keeper.transaction():
                     select = self._profile.select_sql(table.name)
                     row = self._keeper.execute(sql.SQL("explain (format json) {}").format(select)).fetchone()
-            except REFUSALS:
+            except (*REFUSALS, psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
                 return 0.0
         return float(row[0][0]["Plan"]["Plan Rows"]) if row else 0.0
 
@@ -248,7 +248,7 @@ def _simulated_clock(keeper: psycopg.Connection) -> datetime | None:
 
 @contextmanager
 def _reader(url: str) -> Iterator[psycopg.Connection]:
-    connection = connect(url, application_name="warehouse extract (source)")
+    connection = connect_to_source(url, application_name="warehouse extract (source)")
     try:
         connection.execute("set transaction isolation level repeatable read read only")
         yield connection

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psycopg
 from psycopg import sql
 
-from warehouse_assets.database.connections import connect
+from warehouse_assets.database.connections import connect, connect_to_source
 from warehouse_assets.database.databases import resolve
 from warehouse_assets.database.errors import explain_error
 from warehouse_assets.errors import UserError
@@ -63,10 +63,10 @@ def moved_tables(settings: Settings) -> list[str] | None:
 
 def _tables_ahead(profile: PostgresProfile, url: str, read: _Read) -> Iterator[str]:
     """The tables ahead of what was ``read``."""
-    with connect(url, application_name="warehouse sensor") as connection:
+    with connect_to_source(url, application_name="warehouse sensor") as connection:
         for name in sorted(profile.tables):
             try:
-                with connection.transaction():
+                with explain_error(f"asking the source for news of {name}"), connection.transaction():
                     is_ahead = _is_ahead(connection, profile, name, read)
             except UserError:
                 if connection.closed:
@@ -92,6 +92,5 @@ def _is_ahead(connection: psycopg.Connection, profile: PostgresProfile, name: st
             type=names.type_of(table.column(table.cursor)),
             select=mapped.query,
         )
-    with explain_error(f"asking the source for news of {name}"):
-        row = connection.execute(query).fetchone()
+    row = connection.execute(query).fetchone()
     return bool(row and row[0])

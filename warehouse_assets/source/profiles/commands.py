@@ -18,7 +18,7 @@ def check_command(name: str, values: Mapping[str, str], settings: Settings, cons
     Raises:
         UserError: the profile cannot be opened or its source database cannot be reached.
     """
-    from warehouse_assets.database.connections import connect
+    from warehouse_assets.database.connections import connect_to_source
     from warehouse_assets.database.databases import resolve
     from warehouse_assets.source.profiles import open_profile
     from warehouse_assets.source.profiles.check import check_profile
@@ -30,7 +30,9 @@ def check_command(name: str, values: Mapping[str, str], settings: Settings, cons
             report = check_profile(profile, contract)
         else:
             url = profile.source_url or resolve(settings).operational
-            with closing(connect(url, application_name="warehouse profile check", autocommit=True)) as connection:
+            with closing(
+                connect_to_source(url, application_name="warehouse profile check", autocommit=True)
+            ) as connection:
                 connection.execute("set default_transaction_read_only = on")
                 report = check_profile(profile, contract, connection)
     render(report, console)

@@ -70,7 +70,7 @@ def describe(connection: psycopg.Connection, profile: PostgresProfile, table: st
     except psycopg.errors.InsufficientPrivilege as error:
         raise UserError(
             f"{profile.where(table)} may not read the source ({message_of(error)}); "
-            "grant its user select on that table."
+            "grant its user select on it and usage on its schema."
         ) from error
     except psycopg.errors.UndefinedTable as error:
         raise UserError(
