@@ -177,6 +177,26 @@ def test_keys_are_compared_once_a_day_and_find_exchanged_rows(company: Company, 
     assert not company.extract("stops")["stops"].is_reconciled
 
 
+# Regression: what a transaction wrote that was open for longer than the overlap was never read.
+def test_a_change_under_an_earlier_cursor_is_found_when_keys_are_compared(company: Company, by_cursor: None) -> None:
+    add_stops(company, 600)
+    company.extract("stops")
+    with psycopg.connect(company.operational) as late:
+        late.execute("update stops set weight_lb = 1, updated_at = '2024-03-01 20:30Z' where stop_id = 'S3'")
+        company.source("update stops set weight_lb = 2, updated_at = '2024-03-02' where stop_id = 'S4'")
+        assert company.extract("stops")["stops"].rows_updated == 1
+    # a row that goes lets the keys be compared, but not their cursors: that costs as much again
+    company.source("delete from stops where stop_id = 'S9'")
+    load = company.extract("stops")["stops"]
+    assert (load.rows_updated, load.rows_deleted, load.is_reconciled) == (0, 1, False)
+    company.change_warehouse("update etl.table_state set reconciled_at = now() - interval '25 hours'")
+    load = company.extract("stops")["stops"]
+    assert (load.rows_updated, load.is_reconciled) == (1, True)
+    assert "rows have changed under an earlier updated_at" in load.warnings[0]
+    assert company.rows("stops", "raw") == company.rows("stops", "source")
+    assert company.extract("stops")["stops"].rows_extracted < 100
+
+
 @pytest.mark.parametrize(
     ("statement", "days"),
     [

@@ -187,7 +187,9 @@ def _reconcile(job: Job, state: TableState | None, is_whole: bool) -> None:
             raise _ReadWholeError("the source has more rows than raw and quarantine")
         load.is_reconciled = is_whole
         return
-    if not is_whole and not _is_due(job, state):
+    is_due = _is_long_ago(state)
+    counted = None if is_whole or is_due else job.counted()
+    if not is_whole and not is_due and counted in (None, load.rows_raw + load.rows_quarantined):
         return
     keys, source_rows = (names.STAGING, load.rows_extracted) if is_whole else _read_keys(job)
     number = load.batch_id or next_batch(warehouse)
@@ -196,9 +198,14 @@ def _reconcile(job: Job, state: TableState | None, is_whole: bool) -> None:
         load.batch_id = number
     load.rows_raw = merge.count_live(warehouse, table)
     load.rows_quarantined = quarantine.count(warehouse, table)
-    load.is_reconciled = True
+    load.is_reconciled = is_whole or is_due
     if is_whole:
         expect_identity(table, source_rows, load.rows_raw + load.rows_quarantined)
+    elif is_due and merge.has_moved(warehouse, table, keys):  # as dear as finding the deleted ones
+        raise _ReadWholeError(
+            f"rows have changed under an earlier {table.cursor} than was read (a transaction was open for long, or the "
+            "source's clock ran backwards)"
+        )
     elif source_rows != load.rows_raw + load.rows_quarantined:
         raise _ReadWholeError(
             f"the figures did not agree (source {source_rows}, raw {load.rows_raw}, quarantine {load.rows_quarantined})"
@@ -206,12 +213,16 @@ def _reconcile(job: Job, state: TableState | None, is_whole: bool) -> None:
 
 
 def _read_keys(job: Job) -> tuple[sql.Identifier, int]:
-    """Copy the source's keys and let go of quarantined rows that are gone; return the keys' table and their number."""
+    """Copy the source's keys, each with its cursor, and let go of quarantined rows that are gone.
+
+    Returns:
+        The keys' table and their number.
+    """
     table, warehouse, load = job.table, job.warehouse, job.load
     warehouse.execute(sql.SQL("drop table if exists {}").format(names.SOURCE_KEYS))
     warehouse.execute(
         sql.SQL("create temporary table extract_source_keys ({}) on commit drop").format(
-            names.definitions(table, table.primary_key)
+            names.definitions(table, table.identity)
         )
     )
     copied = job.session.copy_keys(table, warehouse, names.SOURCE_KEYS)
@@ -223,14 +234,11 @@ def _read_keys(job: Job) -> tuple[sql.Identifier, int]:
     return names.SOURCE_KEYS, copied.rows
 
 
-def _is_due(job: Job, state: TableState | None) -> bool:
-    """Whether the keys have to be compared: never done, long ago, or the source's count is another one."""
+def _is_long_ago(state: TableState | None) -> bool:
+    """Whether the keys have to be compared, whatever the counts say."""
     if state is None or state.reconciled_at is None:
         return True
-    if datetime.now(UTC) - state.reconciled_at > RECONCILE_AFTER:
-        return True
-    counted = job.counted()
-    return counted is not None and counted != job.load.rows_raw + job.load.rows_quarantined
+    return datetime.now(UTC) - state.reconciled_at > RECONCILE_AFTER
 
 
 def _release_repeats(job: Job) -> None:

@@ -260,6 +260,29 @@ def mark_deleted(
     )
 
 
+def has_moved(connection: psycopg.Connection, table: Table, keys: sql.Composable) -> bool:
+    """Tell whether a live row of raw has another cursor than its key has in the relation ``keys``."""
+    assert table.cursor is not None  # noqa: S101  keys are only read of tables that are read by their cursor
+    row = connection.execute(
+        sql.SQL(
+            """
+            select exists (
+                select
+                from {raw} as present
+                inner join {keys} as source on {same} and present.{cursor} is distinct from source.{cursor}
+                where present._deleted_at is null
+            )
+            """
+        ).format(
+            raw=names.raw(table.name),
+            keys=keys,
+            same=names.same(table.primary_key, "source", "present"),
+            cursor=sql.Identifier(table.cursor),
+        )
+    ).fetchone()
+    return bool(row and row[0])
+
+
 def _note_gone(
     connection: psycopg.Connection, table: Table, calendar: Calendar, statement: sql.Composed, was_live: sql.SQL
 ) -> int:

@@ -33,7 +33,7 @@ from warehouse_assets.source.profiles.mapping import (
 OnRows = Callable[[int, int], None]
 
 #: How far before the watermark an incremental read begins. A row gets its time when its transaction begins and shows
-#: when that commits: one that was open for longer than this may hide its rows until the table is next read whole.
+#: when that commits: one that was open for longer than this may hide its rows until the keys are next compared.
 OVERLAP = timedelta(hours=1)
 #: The same for a cursor that counts instead of telling the time.
 OVERLAP_COUNT = 10_000
@@ -72,7 +72,7 @@ class Session(Protocol):
         """Stream the rows from the cursor value ``since`` on (all rows if None) into a table on ``target``."""
 
     def copy_keys(self, table: Table, target: psycopg.Connection, into: sql.Composable) -> CopyCount:
-        """Stream the primary keys of all rows into a table on ``target``."""
+        """Stream the ``identity`` of all rows into a table on ``target``."""
 
     def rejects(self, table: Table) -> list[Reject]:
         """Rows that the last ``copy_rows`` could not carry, since they are no rows of the contract's types."""
@@ -150,11 +150,9 @@ class PostgresSession:
         return copy_between(self._connection, select, target, into, table.column_names, on_rows)
 
     def copy_keys(self, table: Table, target: psycopg.Connection, into: sql.Composable) -> CopyCount:
-        """Stream the keys, cast to their contract types."""
-        select = sql.SQL("select {} from ({}) as source").format(
-            names.columns(table.primary_key), self._map(table).query
-        )
-        return copy_between(self._connection, select, target, into, table.primary_key)
+        """Stream the keys and cursors, cast to their contract types."""
+        select = sql.SQL("select {} from ({}) as source").format(names.columns(table.identity), self._map(table).query)
+        return copy_between(self._connection, select, target, into, table.identity)
 
     def rejects(self, table: Table) -> list[Reject]:
         """None: a database has no rows that are no rows."""

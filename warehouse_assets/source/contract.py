@@ -114,6 +114,11 @@ class Table:
         """Names of the contracted columns, in order."""
         return tuple(column.name for column in self.columns)
 
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The key, and the cursor where there is one: what tells of a row whether it is there, as it was last read."""
+        return tuple(dict.fromkeys((*self.primary_key, *([self.cursor] if self.cursor else []))))
+
     def column(self, name: str) -> Column:
         """The column called ``name``.
 
