@@ -299,6 +299,17 @@ def test_numbers_that_are_none_are_quarantined(company: Company, again: bool) ->
     assert company.ask("select commodity from raw.prices order by 1") == ["NaN", "tin", "zinc"]
 
 
+# Regression: one ticket resolved at infinity failed the operational warehouse, and with it every run.
+def test_times_that_no_calendar_has_are_quarantined(company: Company) -> None:
+    times = {"A": "infinity", "B": "-infinity", "C": "0044-03-15 BC", "D": "10000-01-01", "E": "9999-12-31"}
+    for stop, time in (times | {"F": "0001-01-01"}).items():
+        company.source("insert into stops values (%s, 'T', '2024-03-01', null, 1, null, %s)", stop, time)
+        company.source("insert into agreements values (%s, '2024-03-01', %s, 1, '2024-03-01')", stop, time)
+    company.extract("stops", "agreements")
+    assert company.quarantined("stops") == [(stop, ["updated_at_finite"]) for stop in "ABCD"]
+    assert company.quarantined("agreements") == []  # an end may be open
+
+
 def test_columns_may_have_names_that_sql_knows(company: Company) -> None:
     words = table("words", {"user": "text!", "order": "numeric(5,1)!", "Limit": "double precision"}, ["user"],
                   cursor=None)  # fmt: skip

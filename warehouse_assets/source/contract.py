@@ -59,14 +59,17 @@ class Column:
 
     @property
     def finite(self) -> Rule | None:
-        """The rule that the column's numbers are finite; None where its type holds no others.
+        """The rule that the column's numbers and times are finite; None where its type holds no others.
 
-        numeric(p,s) has NaN but no infinity; NaN is above every number.
+        numeric(p,s) has NaN but no infinity; NaN is above every number. Times lie in the years that Python has, and
+        their differences then fit the marts' minutes.
         """
         if self.data_type == "double precision":
             condition = f"\"{self.name}\" > '-Infinity' and \"{self.name}\" < 'Infinity'"
         elif self.data_type.startswith("numeric("):
             condition = f"\"{self.name}\" <> 'NaN'"
+        elif self.data_type in ("date", "timestamptz"):
+            condition = f"\"{self.name}\" >= '0001-01-01' and \"{self.name}\" < '10000-01-01'"
         else:
             return None
         return Rule(f"{self.name}_finite", "error", expect=condition)
@@ -132,10 +135,15 @@ class Table:
 
     @property
     def all_rules(self) -> tuple[Rule, ...]:
-        """The rules of the table, first those of its columns: values are there, numbers finite, days of our time."""
+        """The rules of the table, first those of its columns: values are there, finite, and days of our time.
+
+        The end of a stretch of days may be infinite: it is open then.
+        """
         required = tuple(column.required for column in self.columns if column.is_required)
-        finite = tuple(rule for column in self.columns if (rule := column.finite))
-        dated = (self.business_date.column or self.business_date.start) if self.business_date else None
+        days = self.business_date or BusinessDate()
+        dated = days.column or days.start
+        judged = [column for column in self.columns if column.name not in (dated, days.end)]
+        finite = tuple(rule for column in judged if (rule := column.finite))
         in_calendar = (self.column(dated).in_calendar,) if dated else ()
         return required + finite + in_calendar + self.rules
 
