@@ -136,6 +136,27 @@ def test_the_age_of_history_is_no_latency(company: DbtCompany) -> None:
     assert 20 <= company.query(hours, day)[0][0] < 30
 
 
+def test_a_run_of_skipped_stops_alone_needs_no_score(company: DbtCompany) -> None:
+    # Regression: a check failed that blocks the models, though nothing had happened by which to judge the run.
+    (run,) = company.query(
+        "select max(route_run_id) from marts.route_run where lifts > 0 and satisfaction_pct is null"
+    )[0]
+    company.source(
+        "update route_stops set status = 'skipped', weight_lb = null, updated_at = clock_timestamp() "
+        "where route_run_id = %s",
+        run,
+    )
+    company.source(
+        "update route_runs set planned_start_at = null, planned_end_at = null, planned_miles = null, "
+        "planned_tons = null, updated_at = clock_timestamp() where route_run_id = %s",
+        run,
+    )
+    company.extract()
+    company.dbt("run", "--select", "+route_run")
+    assert company.query("select route_score from marts.route_run where route_run_id = %s", run) == [(None,)]
+    assert company.dbt("test", "--select", "every_run_is_scored_between_0_and_100")
+
+
 def test_staging_leaves_out_what_the_source_deleted(company: DbtCompany) -> None:
     (victim,) = company.query("select min(service_ticket_id) from staging.stg_crm__service_tickets")[0]
     company.source("delete from service_tickets where service_ticket_id = %s", victim)

@@ -1,4 +1,4 @@
--- Runs that are over and have no score, or one off the scale.
+-- Runs that have something to judge them by and no score, or one off the scale.
 select
     route_run_id,
     service_date,
@@ -6,5 +6,12 @@ select
     route_score
 from {{ ref('route_run') }}
 where
-    (route_score is null and (status = 'cancelled' or stops > 0 or actual_minutes is not null))
+    (
+        route_score is null
+        and (
+            status = 'cancelled'
+            or lifts + missed_pickups > 0
+            or (planned_minutes > 0 and actual_minutes is not null)
+        )
+    )
     or route_score not between 0 and 100
