@@ -41,10 +41,15 @@ def error_sentence(error: psycopg.Error, doing: str) -> str | None:
     if isinstance(error, psycopg.DataError | psycopg.IntegrityError):
         detail = f": {error.diag.message_detail.rstrip('.')}" if error.diag.message_detail else ""
         return f"A value met while {doing}{place} is refused by PostgreSQL ({said}{detail}); correct it."
+    if isinstance(error, psycopg.errors.ProgramLimitExceeded):
+        return (
+            f"A value met while {doing} is too large for PostgreSQL ({said}), such as a key of thousands of "
+            "characters; shorten it."
+        )
     if isinstance(error, psycopg.errors.LockNotAvailable):
         return (
-            f"Another session locks what was to be used while {doing} ({said}), such as an ALTER TABLE that is not "
-            "committed; end it and run again."
+            f"Another session, such as an ALTER TABLE that is not committed, holds a lock in the way of {doing} "
+            f"({said}); end it and run again."
         )
     if isinstance(error, psycopg.errors.QueryCanceled):
         return (

@@ -291,7 +291,7 @@ def _failed(attempted: TableLoad, error: Exception) -> TableLoad:
         run_id=attempted.run_id,
         status="failed",
         seconds=(datetime.now(UTC) - attempted.started_at).total_seconds(),
-        error=redact(message_of(error) if isinstance(error, psycopg.Error) else " ".join(str(error).split())),
+        error=redact(f"{message_of(error)}." if isinstance(error, psycopg.Error) else " ".join(str(error).split())),
     )
 
 
@@ -311,7 +311,7 @@ def _is_transient(error: Exception) -> bool:
         return True
     cause = error.__cause__ if isinstance(error, UserError) else error
     return isinstance(cause, psycopg.OperationalError) and not isinstance(
-        cause, psycopg.errors.DiskFull | psycopg.errors.QueryCanceled
+        cause, psycopg.errors.DiskFull | psycopg.errors.QueryCanceled | psycopg.errors.ProgramLimitExceeded
     )
 
 
