@@ -86,7 +86,7 @@ def _smooth_block(
     """Run the recursion over one block of series and read the forecasts off at each cut."""
     count, steps = values.shape
     start = steps - lengths
-    first = int(start.min())
+    first = min(int(start.min()), *cuts)  # a block may hold nothing but series that begin after the oldest origin
     level, seasonal = _initial(values, start, season, options)
     trend = np.zeros_like(level)
     loss, weight = np.zeros_like(level), np.zeros((count, 1))

@@ -1,0 +1,21 @@
+"""Exponential smoothing of many series at once: what it says of one does not depend on the others."""
+
+import numpy as np
+import pytest
+
+from warehouse_assets.forecast import smoothing
+
+
+def test_series_are_smoothed_alike_whatever_stands_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Regression: where all series of one block began after the oldest origin, the run ended with KeyError: 'ets'.
+    values = np.cumsum(np.random.default_rng(0).normal(size=(3, 60)), axis=1)
+    values[2, :50] = np.nan  # begins after the origin at 40
+    lengths = np.array([60, 60, 10])
+    together = smoothing.smooth(values, lengths, 7, [60, 40], 5)
+    monkeypatch.setattr(smoothing, "BLOCK_CELLS", 1)
+    alone = smoothing.smooth(values, lengths, 7, [60, 40], 5)
+    for whole, parts in zip(together, alone, strict=True):
+        for name in whole:
+            np.testing.assert_allclose(parts[name], whole[name], err_msg=name)
+    assert np.isnan(alone[1]["ets"][2]).all()
+    assert np.isfinite(alone[0]["ets"]).all()
