@@ -30,7 +30,7 @@ def backtest(panel: Panel) -> Backtest:
 def tried(monkeypatch: pytest.MonkeyPatch, panel: Panel, backtest: Backtest, actual: Floats) -> NDArray[np.bool_]:
     """Return (origins, series) where a Prophet that always says 20 is tried and kept, had ``actual`` happened."""
     monkeypatch.setattr(prophet_candidate, "fit_prophet", lambda *_: (np.full(HORIZON, 20.0), "{}"))
-    happened = Backtest(backtest.cuts, backtest.forecasts, actual, backtest.scale, None)
+    happened = Backtest(backtest.cuts, backtest.forecasts, actual, backtest.scale, backtest.deviation, None)
     reference = backtest.forecasts["seasonal_median"]
     trials = prophet_candidate.try_prophet(
         panel, happened, reference, TRIED, HORIZON, None, float("inf"), 1, no_progress
@@ -66,7 +66,8 @@ def test_a_prophet_that_failed_at_the_oldest_origin_is_not_tried_on(
 def test_origins_that_overlap_hide_what_was_not_yet_known(
     monkeypatch: pytest.MonkeyPatch, panel: Panel, backtest: Backtest
 ) -> None:
-    close = Backtest([240, 230, 228, 226, 224, 222], backtest.forecasts, backtest.actual, backtest.scale, None)
+    cuts = [240, 230, 228, 226, 224, 222]
+    close = Backtest(cuts, backtest.forecasts, backtest.actual, backtest.scale, backtest.deviation, None)
     before = tried(monkeypatch, panel, close, backtest.actual)
     assert before.any()
     # As if the calendar regression and Prophet were far off where they were chosen, and right elsewhere.

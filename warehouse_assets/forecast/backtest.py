@@ -23,6 +23,8 @@ MOST_TRAININGS = 4
 """Boosted models trained for the past origins; with more origins, neighbours share the model of the older one."""
 LEAST_KNOWN = 3
 """Steps a series must have before an origin to be scored there."""
+LEAST_DEVIATION = 0.02
+"""Of a series' scale: one that smoothing foresees to the last digit (a straight line) is not certain to go on so."""
 
 
 @dataclass
@@ -34,6 +36,7 @@ class Backtest:
         forecasts: by candidate, (origins, series, horizon); NaN where it could not be made.
         actual: (origins, series, horizon); NaN for the unknown future and for filled steps.
         scale: (origins, series) MASE scale of the history known then: what learns there measures errors by it.
+        deviation: (origins, series, horizon) standard deviation of what smoothing does not foresee, by what was known.
         model: the boosted model of origin 0.
     """
 
@@ -41,6 +44,7 @@ class Backtest:
     forecasts: dict[str, Floats]
     actual: Floats
     scale: Floats
+    deviation: Floats
     model: boosting.BoostedModel | None
 
     def known_at(self, origin: int) -> Floats:
@@ -122,6 +126,8 @@ def run_backtest(
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
         for done, _ in enumerate(pool.map(_call, jobs), start=1):
             progress("models fitted", done, len(jobs))
+    scale = _scales(panel, cuts)
+    deviation = _deviations(np.stack([found.pop("ets_deviation") for found in made]), scale)
     names = sorted({name for found in made for name in found})
     blank = np.full((len(panel.ids), horizon), np.nan)
     limits = [_limits(panel.values[:, :cut]) for cut in cuts]
@@ -131,7 +137,7 @@ def run_backtest(
         )
         for name in names
     }
-    return Backtest(cuts, forecasts, _actual(panel, cuts, horizon), _scales(panel, cuts), models[0])
+    return Backtest(cuts, forecasts, _actual(panel, cuts, horizon), scale, deviation, models[0])
 
 
 def _call(job: Callable[[], None]) -> None:
@@ -193,6 +199,13 @@ def _actual(panel: Panel, cuts: list[int], horizon: int) -> Floats:
     out = np.stack([padded[:, cut : cut + horizon] for cut in cuts])
     begun = np.stack([panel.lengths - (width - cut) >= LEAST_KNOWN for cut in cuts])
     return np.where(begun[:, :, None], out, np.nan)
+
+
+def _deviations(smoothed: Floats, scale: Floats) -> Floats:
+    """Return smoothing's deviations; where it has none, a normal walk's whose mean absolute change is the scale."""
+    unit = scale[:, :, None]
+    walk = np.sqrt(0.5 * np.pi * np.arange(1, smoothed.shape[2] + 1))
+    return np.where(np.isnan(smoothed), unit * walk, np.maximum(smoothed, LEAST_DEVIATION * unit))
 
 
 def _scales(panel: Panel, cuts: list[int]) -> Floats:

@@ -1,8 +1,9 @@
-"""Prediction intervals from what went wrong before: conformal quantiles of the backtest's errors.
+"""Prediction intervals: exponential smoothing's own width, corrected by what went wrong before.
 
-Errors are divided by the series' scale and by its own record (leaving out the origin an error comes from), pooled over
-all series and neighbouring steps, and their quantiles taken with the finite-sample correction of split
-conformal prediction (Vovk et al. 2005; Stankevičiūtė et al. 2021 for horizons).
+Smoothing tells each series' standard deviation at each step ahead, from every step of the history. The backtest's
+errors, divided by that and by the series' own record (leaving out the origin an error comes from), are pooled over all
+series and neighbouring steps, and their quantiles taken with the finite-sample correction of split
+conformal prediction (Vovk et al. 2005; Stankevičiūtė et al. 2021 for horizons); where they are few, a normal's count.
 """
 
 from dataclasses import dataclass
@@ -11,12 +12,16 @@ from statistics import NormalDist
 import numpy as np
 
 from warehouse_assets.forecast.frequency import Floats
-from warehouse_assets.forecast.scoring import masked_mean
+from warehouse_assets.forecast.scoring import masked_mean, unshared
 
 POOL = 240
 """Errors wanted for one step's quantile; neighbouring steps are drawn in until there are so many."""
 PRIOR_ORIGINS = 2.0
-"""Origins' worth of evidence that a series errs like all others relative to its scale."""
+"""Origins' worth of evidence that a series errs like all others relative to its deviation."""
+NORMAL_HORIZONS = 4.0
+"""Horizons' worth of evidence that errors are those of a normal with smoothing's deviation."""
+NORMAL_SIZE = float(np.sqrt(2.0 / np.pi))
+"""Mean absolute value of a standard normal."""
 
 
 REFERENCE_LEVEL = 90.0
@@ -29,22 +34,21 @@ class Calibration:
     """What turns a forecast into an interval.
 
     Attributes:
-        errors: by step, the pooled normalised errors, sorted.
-        growth: by step, the factor for steps beyond the backtest's horizon (1 within it).
-        spread: (series,) a series' own record relative to its scale.
-        widening: factor, at least 1, for what the errors of a whole origin have in common.
+        errors: by step, the pooled normalised errors, sorted; none where there is no past origin.
+        trust: weight of their quantiles, 0 to 1, beside a normal's.
+        width: (series, horizon) what they are multiplied by: deviation, a series' own record, and the widening for
+            what the errors of a whole origin have in common.
     """
 
     errors: list[Floats]
-    growth: Floats
-    spread: Floats
-    widening: float = 1.0
+    trust: float
+    width: Floats
 
-    def bounds(self, path: Floats, scale: Floats, level: float) -> tuple[Floats, Floats]:
+    def bounds(self, path: Floats, level: float) -> tuple[Floats, Floats]:
         """Return lower and upper (series, horizon) around ``path`` at ``level`` percent."""
-        low, high = _reach(self.errors, level)
-        width = (scale * self.spread)[:, None] * (self.widening * self.growth)[None, :]
-        return path - width * low[None, :], path + width * high[None, :]
+        normal = NormalDist(sigma=1.0 / NORMAL_SIZE).inv_cdf(0.5 + level / 200.0)
+        low, high = (self.trust * reach + (1.0 - self.trust) * normal for reach in _reach(self.errors, level))
+        return path - self.width * low[None, :], path + self.width * high[None, :]
 
 
 def _reach(pools: list[Floats], level: float) -> tuple[Floats, Floats]:
@@ -72,40 +76,36 @@ def _corrected(values: Floats, share: float) -> float:
     return float(values.max()) * (1.0 + (wanted - 1.0) * number)
 
 
-def calibrate(path: Floats, actual: Floats, scale: Floats, cuts: list[int]) -> Calibration:
+def calibrate(path: Floats, actual: Floats, deviation: Floats, cuts: list[int]) -> Calibration:
     """Learn intervals from past origins.
 
     Args:
         path: (origins, series, horizon) the forecasts as they would have been published.
         actual: the same shape; NaN where unknown.
-        scale: (series,) where the interval is to be used: scales of older origins are those of shorter histories.
+        deviation: (series, horizon) standard deviation where the interval is to be used: those of older origins are
+            of shorter histories.
         cuts: columns known at each origin, newest first.
 
     Returns:
-        `Calibration`; without any error to learn from, the normal quantiles of a walk whose mean absolute change
-        is the series' scale.
+        `Calibration`; without any error to learn from, the normal of that deviation.
     """
-    _, series, horizon = path.shape
-    unit = np.where(scale > 0, scale, np.nan)[:, None]
-    error = (actual - path) / unit
+    horizon = path.shape[2]
+    error = (actual - path) / np.where(deviation > 0, deviation, np.nan)
     seen = ~np.isnan(error)
     if not seen.any():
-        # A normal change's standard deviation is 1.2533 (the root of pi / 2) times its mean absolute value.
-        change = NormalDist(sigma=1.2533)
-        walk = np.array([change.inv_cdf(share) for share in (np.arange(41) + 0.5) / 41])
-        return Calibration([walk] * horizon, np.sqrt(np.arange(1, horizon + 1)), np.ones(series))
+        return Calibration([np.empty(0)] * horizon, 0.0, NORMAL_SIZE * deviation)
+    fresh = unshared(cuts, horizon)
+    horizons = seen.sum() / horizon * fresh
+    trust = float(horizons / (horizons + NORMAL_HORIZONS))
     size = masked_mean(np.abs(error), axis=2)
-    typical = float(np.nanmean(size)) or 1.0
-    spread = _spread(size, typical, None)
-    leave_out = np.stack([_spread(size, typical, origin) for origin in range(len(size))])
+    typical = trust * float(np.nanmean(size)) + (1.0 - trust) * NORMAL_SIZE
+    spread = _spread(size, typical, fresh)
+    leave_out = np.stack([_spread(np.delete(size, origin, axis=0), typical, fresh) for origin in range(len(size))])
     normal = error / leave_out[:, :, None]
     reach = int(np.flatnonzero(seen.any(axis=(0, 1))).max()) + 1
     pools = _pools(normal, reach)
-    growth = np.ones(horizon)
-    beyond = np.arange(reach + 1, horizon + 1)
-    growth[reach:] = np.sqrt(beyond / reach)
     pools += [pools[-1]] * (horizon - reach)
-    return Calibration(pools, growth, spread, _widening(normal, reach, cuts))
+    return Calibration(pools, trust, _widening(normal, reach, cuts) * spread[:, None] * deviation)
 
 
 def _pools(normal: Floats, reach: int) -> list[Floats]:
@@ -145,9 +145,8 @@ def _widening(normal: Floats, reach: int, cuts: list[int]) -> float:
     return float(np.clip(np.quantile(told, REFERENCE_LEVEL / 100.0), 1.0, MOST_WIDENING)) if told.size else 1.0
 
 
-def _spread(size: Floats, typical: float, without: int | None) -> Floats:
-    """Return each series' error size relative to its scale, shrunk towards the typical one."""
-    kept = size if without is None else np.delete(size, without, axis=0)
-    number = (~np.isnan(kept)).sum(axis=0)
-    total = np.where(np.isnan(kept), 0.0, kept).sum(axis=0)
+def _spread(size: Floats, typical: float, fresh: float) -> Floats:
+    """Return each series' error size relative to its deviation, shrunk towards the typical one."""
+    number = fresh * (~np.isnan(size)).sum(axis=0)
+    total = fresh * np.where(np.isnan(size), 0.0, size).sum(axis=0)
     return np.asarray((total + PRIOR_ORIGINS * typical) / (number + PRIOR_ORIGINS))

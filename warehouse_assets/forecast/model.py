@@ -130,8 +130,8 @@ def forecast(
         backtest.forecasts["prophet"] = trials.forecasts
     on_progress("choosing", 0, 1)
     combined, weights = _published(backtest, number)
-    calibration = calibrate(combined[1:], backtest.actual[1:], backtest.scale[0], backtest.cuts[1:])
-    forecasts, clipped = _forecast_frame(panel, backtest, combined[0], weights, calibration, level, horizon)
+    calibration = calibrate(combined[1:], backtest.actual[1:], backtest.deviation[0], backtest.cuts[1:])
+    forecasts, clipped = _forecast_frame(panel, combined[0], weights, calibration, level, horizon)
     coverage = _past_coverage(backtest, combined, level)
     combined = _scored_origins(backtest, combined)
     scores = _score_frame(panel, backtest, combined, coverage)
@@ -205,13 +205,12 @@ def _plain(paths: Floats) -> Floats:
 
 
 def _forecast_frame(
-    panel: Panel, backtest: Backtest, path: Floats, weights: Weights, calibration: Calibration, level: float,
-    horizon: int,
-) -> tuple[pd.DataFrame, int]:  # fmt: skip
+    panel: Panel, path: Floats, weights: Weights, calibration: Calibration, level: float, horizon: int
+) -> tuple[pd.DataFrame, int]:
     """Return the forecasts with intervals and the count of values put to zero."""
     last = panel.values[:, -1:]
     path = np.where(np.isnan(path), last, path)
-    lower, upper = calibration.bounds(path, backtest.scale[0], level)
+    lower, upper = calibration.bounds(path, level)
     floor = np.where(np.nanmin(panel.values, axis=1) >= 0, 0.0, -np.inf)[:, None]
     clipped = int((path < floor).sum() + (lower < floor).sum())
     path, lower, upper = np.maximum(path, floor), np.maximum(lower, floor), np.maximum(upper, floor)
@@ -235,8 +234,8 @@ def _past_coverage(backtest: Backtest, combined: Floats, level: float) -> Floats
         known = backtest.known_at(origin)[older]
         if np.isnan(known).all():
             continue
-        learned = calibrate(combined[older], known, backtest.scale[origin], backtest.cuts[older])
-        lower, upper = learned.bounds(combined[origin], backtest.scale[origin], level)
+        learned = calibrate(combined[older], known, backtest.deviation[origin], backtest.cuts[older])
+        lower, upper = learned.bounds(combined[origin], level)
         out[origin] = masked_mean(covered(backtest.actual[origin], lower, upper), axis=1)
     return out
 

@@ -44,6 +44,11 @@ def usable_scale(scale: Floats, level: Floats) -> Floats:
     return np.where(np.isnan(scale), np.where(level > 0, share * level, typical), scale)
 
 
+def unshared(cuts: list[int], horizon: int) -> float:
+    """Return what share of its horizon an origin has for itself, its newer neighbour beginning before it ends."""
+    return float(np.clip(-np.diff(cuts) / horizon, 0.0, 1.0).min()) if len(cuts) > 1 else 1.0
+
+
 def masked_mean(values: Floats, axis: int | tuple[int, ...] | None = None) -> Floats:
     """Mean without NaN; NaN (and no warning) where there is nothing."""
     there = ~np.isnan(values)

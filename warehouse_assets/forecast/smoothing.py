@@ -16,6 +16,10 @@ from warehouse_assets.forecast.frequency import Floats, Ints
 BLOCK_CELLS = 2_000_000
 """States (series x grid x season) held at once: 16 MB, so that a block's working set stays near the cache."""
 
+OPENING_LOSS = 3.0
+"""What a squared error counts in the two seasons whose mean is the first seasonal pattern: it is of half the noise's
+variance there, in a season that is forecast of one and a half."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -64,8 +68,8 @@ def smooth(values: Floats, lengths: Ints, season: int, cuts: list[int], horizon:
     Returns:
         For each cut, (series, horizon) forecasts by name: ``ets`` (the best of the whole grid by
         AIC on one-step squared errors, the last ones counting most), ``ets_damped`` (the mean of
-        the best combination with, and the best without, a trend; no season). NaN where a series has
-        fewer than 3 steps before the cut.
+        the best combination with, and the best without, a trend; no season), and ``ets_deviation``, the
+        standard deviation of the errors of ``ets``. NaN where a series has fewer than 3 steps before the cut.
     """
     options = grid(with_season=season > 1)
     width = len(options.alpha) * max(season, 1)
@@ -93,15 +97,15 @@ def _smooth_block(
     alpha, phi, gamma = options.alpha, options.phi, np.maximum(options.gamma, 0.0)
     beta = options.beta
     memory = 1.0 - 1.0 / max(60, 4 * season)
+    opening_loss = np.where(options.gamma >= 0, OPENING_LOSS, 1.0)[None, :]
     at = {cut: number for number, cut in enumerate(cuts)}
     out: list[dict[str, Floats]] = [{} for _ in cuts]
     has_season = season > 1
     for step in range(first, steps + 1):
         if step in at:
             known = step - start
-            criterion = _criterion(loss, weight, options)
             allowed = (options.gamma < 0)[None, :] | (known >= 2 * season)[:, None]
-            out[at[step]] = _read(criterion, allowed, options, level, trend, seasonal, step, season, horizon, known)
+            out[at[step]] = _read(loss, weight, allowed, options, level, trend, seasonal, step, season, horizon, known)
         if step == steps:
             break
         live = (start <= step)[:, None]
@@ -114,7 +118,10 @@ def _smooth_block(
         error = np.where(live, error, 0.0)
         age = step - start
         counted = live & (age[:, None] >= np.minimum(lengths[:, None] // 4, 2 * season))
-        loss = np.where(counted, memory * loss + error * error, loss)
+        square = error * error
+        if has_season and age.min() < 2 * season:
+            square = np.where((age < 2 * season)[:, None], opening_loss * square, square)
+        loss = np.where(counted, memory * loss + square, loss)
         weight = np.where(counted, memory * weight + 1.0, weight)
         level = np.where(live, base + alpha * error, level)
         trend = np.where(live, drift + beta * error, trend)
@@ -148,10 +155,11 @@ def _criterion(loss: Floats, weight: Floats, options: Grid) -> Floats:
 
 
 def _read(
-    criterion: Floats, allowed: NDArray[np.bool_], options: Grid, level: Floats, trend: Floats,
+    loss: Floats, weight: Floats, allowed: NDArray[np.bool_], options: Grid, level: Floats, trend: Floats,
     seasonal: Floats, step: int, season: int, horizon: int, known: Ints,
 ) -> dict[str, Floats]:  # fmt: skip
-    """Turn the states at one cut into forecasts by the best combinations."""
+    """Turn the states at one cut into forecasts by the best combinations, and the deviation of the best of all."""
+    criterion = _criterion(loss, weight, options)
     flat = options.gamma < 0
     kinds = {
         "ets": allowed,
@@ -168,4 +176,16 @@ def _read(
         path = level[rows, best][:, None] + trend[rows, best][:, None] * ahead
         path = path + seasonal[rows, best][:, phases]
         made[name] = np.where((known >= 3)[:, None], path, np.nan)
-    return {"ets": made["ets"], "ets_damped": 0.5 * (made["level"] + made["damped"])}
+        if name == "ets":
+            error = np.sqrt(loss[rows, best] / np.maximum(weight[:, 0], 1.0))[:, None]
+            deviation = np.where((known >= 3)[:, None], error * _growth(options, best, season, horizon), np.nan)
+    return {"ets": made["ets"], "ets_damped": 0.5 * (made["level"] + made["damped"]), "ets_deviation": deviation}
+
+
+def _growth(options: Grid, best: Ints, season: int, horizon: int) -> Floats:
+    """Return the standard deviation at each step ahead relative to one step's (Hyndman et al. 2008, table 6.1)."""
+    phi, back = options.phi[best][:, None], np.arange(1, horizon)
+    is_season = (options.gamma[best] >= 0)[:, None] & (back % season == 0)[None, :]
+    felt = options.alpha[best][:, None] + options.beta[best][:, None] * np.cumsum(phi**back, axis=1)
+    felt = felt + is_season * (np.maximum(options.gamma, 0.0) * (1.0 - options.alpha))[best][:, None]
+    return np.sqrt(1.0 + np.cumsum(np.c_[np.zeros(len(best)), felt**2], axis=1))
