@@ -177,7 +177,7 @@ def _read(
         path = path + seasonal[rows, best][:, phases]
         made[name] = np.where((known >= 3)[:, None], path, np.nan)
         if name == "ets":
-            error = np.sqrt(loss[rows, best] / np.maximum(weight[:, 0], 1.0))[:, None]
+            error = np.sqrt(loss[rows, best] / np.maximum(weight[:, 0] - options.parameters[best], 1.0))[:, None]
             deviation = np.where((known >= 3)[:, None], error * _growth(options, best, season, horizon), np.nan)
     return {"ets": made["ets"], "ets_damped": 0.5 * (made["level"] + made["damped"]), "ets_deviation": deviation}
 
