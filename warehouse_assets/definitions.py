@@ -1,8 +1,6 @@
 """Everything Dagster knows of the warehouse, composed. No logic belongs here."""
 
 import gc
-from collections.abc import Mapping
-from typing import Any
 
 import dagster_dbt  # noqa: F401
 from dagster import Definitions, in_process_executor
@@ -26,8 +24,8 @@ from warehouse_assets.transform.assets import build_dbt_assets
 from warehouse_assets.transform.project import ensure_manifest, load_manifest
 
 
-def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitions:
-    """Compose the code location; tests pass ``resource_overrides`` to swap the database without patching."""
+def build_defs() -> Definitions:
+    """Compose the code location; which databases it works on is said by the environment, read when a run starts."""
     manifest = load_manifest(ensure_manifest(Settings.from_env()))
     jobs = build_jobs()
     assets = [
@@ -41,7 +39,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
         jobs=jobs,
         schedules=build_schedules(jobs, manifest),
         sensors=build_sensors(jobs),
-        resources={"warehouse": WarehouseResource(), "options": RunOptions(), **(resource_overrides or {})},
+        resources={"warehouse": WarehouseResource(), "options": RunOptions()},
         # One process on one machine: a process per step costs about 15 s a run on 2 cores.
         executor=in_process_executor,
     )

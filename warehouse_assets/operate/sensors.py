@@ -49,11 +49,12 @@ def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[Sens
             return SkipReason("The warehouse was never filled; begin with `warehouse run`.")
         if not moved:
             return SkipReason("The source has nothing new.")
+        news = "1 table moved" if len(moved) == 1 else f"{len(moved)} tables moved"
         if context.instance.get_runs(RunsFilter(statuses=_UNFINISHED), limit=1):
-            return SkipReason(f"{len(moved)} tables moved; a run is under way.")
+            return SkipReason(f"{news}; a run is under way.")
         if context.instance.get_runs(RunsFilter(created_after=datetime.now(UTC) - _QUIET), limit=1):
-            return SkipReason(f"{len(moved)} tables moved; the schedules take them.")
-        return RunRequest(tags={CAUSE_TAG: f"{len(moved)} tables moved in the source"})
+            return SkipReason(f"{news}; the schedules take it.")
+        return RunRequest(tags={CAUSE_TAG: f"{news} in the source"})
 
     @sensor(
         name="dead_runs",
