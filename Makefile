@@ -18,25 +18,32 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# What tests, benchmarks and linters need on top.
+$(VENV)/installed-dev: requirements-dev.lock $(VENV)/installed
+	@echo "Installing into $(VENV) from requirements-dev.lock …"
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-dev.lock
+	@touch $@
+
 run: $(VENV)/installed  ## simulate the company, materialize everything, print a summary
 	@$(BIN)/warehouse run
 
 ui: $(VENV)/installed  ## Dagster UI and daemon on 127.0.0.1:3000
 	@$(BIN)/warehouse ui
 
-test: $(VENV)/installed  ## every test
+test: $(VENV)/installed-dev  ## every test
 	@sh tests/setup.sh
 	@$(BIN)/python -m pytest -n auto --no-loadscope-reorder
 
-lint: $(VENV)/installed  ## ruff, mypy and sqlfluff
+lint: $(VENV)/installed-dev  ## ruff, mypy and sqlfluff
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/sqlfluff lint dbt_project/models dbt_project/tests
 
-lock: $(VENV)/installed  ## write requirements.lock anew from pyproject.toml (needs uv on the PATH)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev \
-		--custom-compile-command "make lock" --quiet --output-file requirements.lock pyproject.toml
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" --quiet
+lock:  ## write both lock files anew from pyproject.toml (needs uv on the PATH)
+	$(COMPILE) --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 clean:  ## remove the environment (the data in .warehouse stays)
 	rm -rf $(VENV)

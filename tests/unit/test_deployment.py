@@ -68,11 +68,21 @@ def test_every_command_is_known_to_the_program_it_names(compose: dict[str, Any],
             assert word in outcome.stdout, f"{program} {' '.join(verbs)} knows no {word}"
 
 
-def test_the_lock_names_hashes_and_no_address() -> None:
-    lock = (ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_the_lock_names_hashes_and_no_address(name: str) -> None:
+    lock = (ROOT / name).read_text()
     assert "--hash=sha256:" in lock
     assert "http://" not in lock
     assert "https://" not in lock
     assert not [
         line for line in lock.splitlines() if line.startswith("-")
     ]  # options of pip, a source of packages among them
+
+
+def test_both_locks_agree_and_production_installs_no_test_tools() -> None:
+    def pinned(name: str) -> set[str]:
+        return {line.split()[0] for line in (ROOT / name).read_text().splitlines() if "==" in line and line[0].isalpha()}
+
+    runtime, everything = pinned("requirements.lock"), pinned("requirements-dev.lock")
+    assert runtime < everything
+    assert not [pin for pin in runtime if pin.startswith(("pytest", "mypy", "ruff", "sqlfluff", "playwright"))]
