@@ -1,7 +1,7 @@
 """The materializations by themselves, on a project of three small models, on PostgreSQL 18 and 16."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,23 +128,33 @@ on_both_servers = pytest.mark.parametrize("shop", ["server", "postgres16"], indi
 
 
 @pytest.fixture
-def shop(request: pytest.FixtureRequest, make_database: Callable[..., str], tmp_path: Path) -> Shop:
-    """A shop with three days of sales, not yet built; on the product's own server unless a test names another."""
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop with three days of sales, not yet built; on the product's own server unless a test names another.
+
+    Every test begins with an empty database of the same name and the same files: what dbt has parsed of them is kept.
+    """
     on: EmbeddedServer = request.getfixturevalue(getattr(request, "param", "server"))
-    url = make_database(on)
-    migrate(url)
-    project = tmp_path / "project"
+    folder = tmp_path_factory.getbasetemp() / f"shop{on.major}"
+    project = folder / "project"
+    for written in ("models", "macros"):
+        shutil.rmtree(project / written, ignore_errors=True)
     (project / "models").mkdir(parents=True)
     shutil.copytree(DBT_PROJECT_DIR / "macros", project / "macros")
     shutil.copy(DBT_PROJECT_DIR / "profiles.yml", project)
     (project / "dbt_project.yml").write_text(PROJECT)
     (project / "models" / "models.yml").write_text(SCHEMA)
-    made = Shop("", url, tmp_path / "target", project)
-    for name, text in (("sale_day", SALE_DAY), ("balance", BALANCE), ("total", TOTAL), ("latest", LATEST)):
-        made.model(name, text)
-    made.query("create table raw.sales (sale_id serial primary key, sale_date date, amount numeric(14, 2))")
-    made.sell(("2024-01-30", 10), ("2024-01-31", 20), ("2024-03-01", 5))
-    return made
+    with psycopg.connect(on.url("postgres"), autocommit=True) as connection:
+        connection.execute("create database shop")
+        try:
+            migrate(on.url("shop"))
+            made = Shop("", on.url("shop"), folder / "target", project)
+            for name, text in (("sale_day", SALE_DAY), ("balance", BALANCE), ("total", TOTAL), ("latest", LATEST)):
+                made.model(name, text)
+            made.query("create table raw.sales (sale_id serial primary key, sale_date date, amount numeric(14, 2))")
+            made.sell(("2024-01-30", 10), ("2024-01-31", 20), ("2024-03-01", 5))
+            yield made
+        finally:
+            connection.execute("drop database shop with (force)")
 
 
 def test_a_full_build_makes_partitions_of_the_months_that_have_rows(shop: Shop) -> None:
