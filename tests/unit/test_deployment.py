@@ -81,7 +81,9 @@ def test_the_lock_names_hashes_and_no_address(name: str) -> None:
 
 def test_both_locks_agree_and_production_installs_no_test_tools() -> None:
     def pinned(name: str) -> set[str]:
-        return {line.split()[0] for line in (ROOT / name).read_text().splitlines() if "==" in line and line[0].isalpha()}
+        return {
+            line.split()[0] for line in (ROOT / name).read_text().splitlines() if "==" in line and line[0].isalpha()
+        }
 
     runtime, everything = pinned("requirements.lock"), pinned("requirements-dev.lock")
     assert runtime < everything
