@@ -134,6 +134,20 @@ def test_a_run_with_nothing_new_changes_nothing(filled_home: Path) -> None:
     assert ask(filled_home, results, "dagster") == [["SUCCEEDED", first[1]], ["FAILED", first[2]]]
 
 
+def test_pages_of_tables_show_their_rows_also_after_a_run_that_left_them_alone(filled_home: Path) -> None:
+    shown: dict[str, list[str | None]] = {}
+    for key, event in ask(
+        filled_home,
+        "select asset_key, event from event_logs where dagster_event_type = 'ASSET_MATERIALIZATION' order by id",
+        "dagster",
+    ):
+        rows = re.search(r'"dagster/row_count"[^}]*"value": (\d+)', event)
+        shown.setdefault(".".join(json.loads(key)), []).append(rows and rows[1])
+    for table in WAREHOUSES:
+        ((rows_there,),) = ask(filled_home, f"select count(*) from {table}")  # noqa: S608  our own names
+        assert shown[table] == [rows_there, rows_there], "built, then left alone"
+
+
 def test_a_bad_row_stops_scoring_is_named_and_leaves_yesterdays_predictions(filled_home: Path) -> None:
     predictions = "select as_of, customer_id, created_at from ml.churn_prediction order by 1, 2"
     before = ask(filled_home, predictions)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from dagster import (
     AssetExecutionContext,
     AssetKey,
@@ -37,19 +38,25 @@ from warehouse_assets.transform.plan import (
     untouched_tests,
 )
 from warehouse_assets.transform.standing_checks import standing_results
-from warehouse_assets.transform.state import build_lock, noting_passes, read_state
+from warehouse_assets.transform.state import build_lock, noting_passes, read_state, row_counts
 from warehouse_assets.transform.translator import WarehouseDbtTranslator, with_attached_tests
 
 # Everything that reads a prediction, at any distance.
 AFTER_MODELS = "source:ml+"
+ROW_COUNT = "dagster/row_count"
 
 
 class Unchanged:
     """The models that stand as they are, handed out in time: Dagster wants what is upstream first."""
 
-    def __init__(self, manifest: Mapping[str, Any], keys: Mapping[str, AssetKey]) -> None:
+    def __init__(self, manifest: Mapping[str, Any], keys: Mapping[str, AssetKey], rows: Mapping[str, int]) -> None:
         self._parents: Mapping[str, list[str]] = manifest["parent_map"]
-        self._waiting = {models_of(manifest)[model]["unique_id"]: key for model, key in keys.items()}
+        self._waiting: dict[str, MaterializeResult[None]] = {
+            models_of(manifest)[model]["unique_id"]: MaterializeResult(
+                asset_key=key, metadata={"state": "unchanged", **row_count(rows, model)}
+            )
+            for model, key in keys.items()
+        }
 
     def above(self, event: Any) -> Iterator[MaterializeResult[None]]:
         """Those upstream of the model that ``event`` tells was built."""
@@ -69,9 +76,21 @@ class Unchanged:
                 yield from self._hand_out(parent)
 
     def _hand_out(self, unique_id: str) -> Iterator[MaterializeResult[None]]:
-        key = self._waiting.pop(unique_id, None)
-        if key is not None:
-            yield MaterializeResult(asset_key=key, metadata={"state": "unchanged"})
+        if unique_id in self._waiting:
+            yield self._waiting.pop(unique_id)
+
+
+def row_count(rows: Mapping[str, int], model: str) -> dict[str, int]:
+    """The metadata from which an asset's page takes its number of rows; a view has none."""
+    return {ROW_COUNT: rows[model]} if model in rows else {}
+
+
+def with_row_count(event: Any, manifest: Mapping[str, Any], connection: psycopg.Connection) -> Any:
+    """Add the rows of its table to the event that tells a model was built; other events pass."""
+    if not (isinstance(event, Output) and "unique_id" in event.metadata):
+        return event
+    model = manifest["nodes"][str(event.metadata["unique_id"].value)]["name"]
+    return event.with_metadata({**event.metadata, **row_count(row_counts(connection), model)})
 
 
 def with_column_lineage(
@@ -165,7 +184,7 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
             tests = tests.with_unknown(result.check_name or "" for result in standing)
             for name, reason in [*sorted(plan.build.items()), *sorted(tests.run.items()), *tests.waiting.items()]:
                 context.log.info(f"{name}: {reason}")
-            unchanged = Unchanged(manifest, {model: selected[model] for model in plan.current})
+            unchanged = Unchanged(manifest, {model: selected[model] for model in plan.current}, row_counts(connection))
             if plan.build or tests.run:
                 untouched = untouched_tests(manifest, plan.build, tests.run)
                 with noting_passes(connection, passes_of(manifest, tests.run, state), untouched):
@@ -182,7 +201,8 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
                     try:
                         for event in invocation.stream():
                             yield from unchanged.above(event)
-                            yield with_column_lineage(event, manifest, translator, invocation.target_path)
+                            counted = with_row_count(event, manifest, connection)
+                            yield with_column_lineage(counted, manifest, translator, invocation.target_path)
                     except DagsterDbtCliRuntimeError as error:
                         yield from standing  # a failed run shows them too
                         raise UserError(dbt_sentence(str(error))) from error

@@ -37,6 +37,22 @@ def read_state(connection: psycopg.Connection) -> WarehouseState:
     )
 
 
+def row_counts(connection: psycopg.Connection) -> dict[str, int]:
+    """Rows of every table that a model has built, by model; a view is not counted."""
+    with connection.transaction():
+        found = connection.execute(
+            """
+            select build.model, build.rows
+            from etl.model_build as build
+            inner join pg_class on pg_class.relname = build.model and pg_class.relkind in ('r', 'p')
+            where pg_class.relnamespace in (
+                select oid from pg_namespace where nspname in ('intermediate', 'features', 'marts')
+            )
+            """
+        ).fetchall()
+    return dict(found)
+
+
 @contextmanager
 def noting_passes(
     connection: psycopg.Connection, passes: Mapping[str, PassedTest], untouched: Collection[str]
