@@ -227,12 +227,17 @@ def test_a_full_refresh_builds_everything() -> None:
 
 # Regression: a model that stood as it was came after a model built from it, and Dagster refused the step.
 def test_unchanged_models_come_before_what_is_built_from_them() -> None:
-    unchanged = Unchanged(MANIFEST, {name: AssetKey(name) for name in ("route_run", "stg_loads")})
+    unchanged = Unchanged(MANIFEST, {name: AssetKey(name) for name in ("route_run", "stg_loads")}, {})
     event = Output(None, metadata={"unique_id": "model.w.summary"})
     assert [str(result.asset_key.path[-1]) for result in unchanged.above(event)] == ["stg_loads", "route_run"]
     assert list(unchanged.rest()) == []
 
 
 def test_what_nothing_was_built_from_comes_last() -> None:
-    unchanged = Unchanged(MANIFEST, {name: AssetKey(name) for name in ("summary", "stg_loads")})
-    assert [str(result.asset_key.path[-1]) for result in unchanged.rest()] == ["stg_loads", "summary"]
+    unchanged = Unchanged(MANIFEST, {name: AssetKey(name) for name in ("summary", "stg_loads")}, {"summary": 12})
+    results = list(unchanged.rest())
+    assert [str(result.asset_key.path[-1]) for result in results] == ["stg_loads", "summary"]
+    assert [result.metadata for result in results] == [
+        {"state": "unchanged"},
+        {"state": "unchanged", "dagster/row_count": 12},
+    ]

@@ -12,9 +12,10 @@ LAST_CHANGE = "last_change"
 def metadata_of(
     instance: DagsterInstance, key: Sequence[str], state: str, figures: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The state and the figures; those of the last materialization where the state says that nothing changed."""
+    """The state and the figures, to four decimals; those of the last materialization where nothing changed."""
     if figures or "unchanged" not in state:
-        return {"state": state, **figures}
+        shown = {name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()}
+        return {"state": state, **shown}
     event = instance.get_latest_materialization_event(AssetKey(key))
     if event is None or event.asset_materialization is None:
         return {"state": state}
