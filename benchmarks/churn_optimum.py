@@ -22,6 +22,7 @@ from warehouse_assets.churn.metrics import auc, metrics
 from warehouse_assets.churn.storage import read_customer_months
 from warehouse_assets.database.connections import connect
 from warehouse_assets.database.databases import resolve
+from warehouse_assets.errors import UserError
 from warehouse_assets.settings import Settings
 
 SHOWN = ("auc", "pr_auc", "lift_top_decile", "brier", "ece")
@@ -30,8 +31,11 @@ SHOWN = ("auc", "pr_auc", "lift_top_decile", "brier", "ece")
 def read() -> pd.DataFrame:
     """Labelled customer-months with `true_probability_90d` beside the features."""
     databases = resolve(Settings.from_env())
-    with connect(databases.warehouse, application_name="churn optimum") as connection:
-        months = read_customer_months(connection)
+    try:
+        with connect(databases.warehouse, application_name="churn optimum") as connection:
+            months = read_customer_months(connection)
+    except UserError as error:
+        sys.exit(f"{error} `warehouse run` fills a home.")
     if databases.planted is None:
         sys.exit("This home has no planted truths: it was not filled by the simulator.")
     with connect(databases.planted, application_name="churn optimum") as connection:
