@@ -320,11 +320,15 @@ def _outcome(work: _Work, chosen: Sequence[Table]) -> list[TableLoad]:
     loads = sorted(work.done, key=lambda load: order[load.table])
     failed = [load for load in loads if load.status == "failed"]
     if failed:
-        first = "; ".join(f"{load.table}: {load.error}" for load in failed) if failed[1:] else failed[0].error
+        tables_by_reason: dict[str, list[str]] = {}
+        for load in failed:
+            tables_by_reason.setdefault(str(load.error), []).append(load.table)
+        told = [f"{', '.join(tables)}: {reason}" for reason, tables in tables_by_reason.items()]
+        why = "; ".join(told) if told[1:] else failed[0].error
         rest = len(loads) - len(failed)
         others = f" The other {rest} table{' was' if rest == 1 else 's were'} extracted." if rest else ""
         raise ExtractionError(
-            f"{', '.join(load.table for load in failed)} could not be extracted: {first}{others}",
+            f"{', '.join(load.table for load in failed)} could not be extracted: {why}{others}",
             loads,
             all(_is_transient(error) for error in work.errors),
         ) from work.errors[0]
