@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import os
 import socket
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -249,3 +251,19 @@ def test_modification_times(server: str, profile_at: Callable[..., FilesProfile]
         profile_at(f"{server}/gone.csv").modified_at("loads")
     with pytest.raises(UserError, match="There is no file"):
         profile_at(str(tmp_path / "gone.csv")).modified_at("loads")
+
+
+# Regression: an export moved into place with the time of its writing, as by mv, cp -p and rsync, waited under the
+# schedules until it was written again.
+def test_a_file_has_changed_when_it_came_to_its_place(profile_at: Callable[..., FilesProfile], tmp_path: Path) -> None:
+    began = datetime.now(UTC) - timedelta(seconds=1)
+    (tmp_path / "export").mkdir()
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / "export" / name).write_text("id\n1\n")
+        os.utime(tmp_path / "export" / name, (0, 0))
+    assert profile_at(str(tmp_path / "export" / "a.csv")).modified_at("loads") > began
+    every = profile_at(str(tmp_path / "export" / "*.csv"))
+    before = every.modified_at("loads")
+    time.sleep(0.02)  # the kernel's clock of files is as coarse as its ticks
+    (tmp_path / "export" / "b.csv").unlink()
+    assert every.modified_at("loads") > before

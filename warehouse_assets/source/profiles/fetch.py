@@ -99,13 +99,19 @@ def local_files(location: Location, download_to: Path) -> list[LocalFile]:
 
 
 def modification_times(location: Location) -> list[datetime]:
-    """When each file of ``location`` last changed; now, where a server does not tell.
+    """When each file of ``location`` last changed or came to its place; now, where a server does not tell.
+
+    A file moved or copied here keeps the time of its writing: the time its entry changed tells when that was. Of a glob
+    the folders count too, as a file that has gone leaves no other trace.
 
     Raises:
         UserError: nothing is there, or the server does not answer.
     """
     if not _is_url(location.text):
-        return [datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in _paths(location)]
+        files = _paths(location)
+        folders = {file.parent for file in files} if glob.has_magic(location.text) else set()
+        found = [path.stat() for path in (*files, *folders)]
+        return [datetime.fromtimestamp(max(each.st_mtime, each.st_ctime), UTC) for each in found]
     try:
         with _answering(location, "HEAD") as answer:
             text = answer.headers.get("Last-Modified")
