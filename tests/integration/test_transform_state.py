@@ -3,8 +3,9 @@
 import psycopg
 import pytest
 
+from warehouse_assets.errors import UserError
 from warehouse_assets.transform.plan import PassedTest
-from warehouse_assets.transform.state import build_lock, noting_passes, read_state
+from warehouse_assets.transform.state import build_lock, noting_passes, read_state, row_counts
 
 RUNS, STOPS = PassedTest(7, {"route_runs": 3}), PassedTest(8, {"route_stops": 4, "routes": 2})
 
@@ -37,4 +38,13 @@ def test_tests_that_a_build_touched_and_did_not_run_are_owed(warehouse_url: str)
 
 def test_a_server_that_went_away_took_the_lock_along(warehouse_url: str) -> None:
     with psycopg.connect(warehouse_url) as connection, build_lock(connection):
+        connection.close()
+
+
+def test_a_server_that_goes_away_while_rows_are_counted_is_one_sentence(warehouse_url: str) -> None:
+    with psycopg.connect(warehouse_url) as connection, psycopg.connect(warehouse_url, autocommit=True) as other:
+        assert row_counts(connection) == {}
+        other.execute("select pg_terminate_backend(%s)", [connection.info.backend_pid])
+        with pytest.raises(UserError, match="reading how many rows the tables have"):
+            row_counts(connection)
         connection.close()

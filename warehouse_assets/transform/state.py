@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg.types.json import Jsonb
 
+from warehouse_assets.database.errors import explain_error
 from warehouse_assets.transform.plan import PassedTest, WarehouseState
 
 _BUILD_LOCK = 7_305_001
@@ -38,8 +39,12 @@ def read_state(connection: psycopg.Connection) -> WarehouseState:
 
 
 def row_counts(connection: psycopg.Connection) -> dict[str, int]:
-    """Rows of every table that a model has built, by model; a view is not counted."""
-    with connection.transaction():
+    """Rows of every table that a model has built, by model; a view is not counted.
+
+    Raises:
+        UserError: the server went away meanwhile.
+    """
+    with explain_error("reading how many rows the tables have"), connection.transaction():
         found = connection.execute(
             """
             select build.model, build.rows
