@@ -43,7 +43,13 @@ from warehouse_assets.transform.translator import WarehouseDbtTranslator, with_a
 
 # Everything that reads a prediction, at any distance.
 AFTER_MODELS = "source:ml+"
-ROW_COUNT = "dagster/row_count"
+
+
+def model_built(event: Any) -> str | None:
+    """The unique id of the model that ``event`` tells was built; None for any other event."""
+    if isinstance(event, Output) and "unique_id" in event.metadata:
+        return str(event.metadata["unique_id"].value)
+    return None
 
 
 class Unchanged:
@@ -60,8 +66,8 @@ class Unchanged:
 
     def above(self, event: Any) -> Iterator[MaterializeResult[None]]:
         """Those upstream of the model that ``event`` tells was built."""
-        if isinstance(event, Output) and "unique_id" in event.metadata:
-            yield from self._upstream_of(str(event.metadata["unique_id"].value))
+        if (built := model_built(event)) is not None:
+            yield from self._upstream_of(built)
 
     def rest(self) -> Iterator[MaterializeResult[None]]:
         """Those not handed out yet."""
@@ -82,14 +88,14 @@ class Unchanged:
 
 def row_count(rows: Mapping[str, int], model: str) -> dict[str, int]:
     """The metadata from which an asset's page takes its number of rows; a view has none."""
-    return {ROW_COUNT: rows[model]} if model in rows else {}
+    return {"dagster/row_count": rows[model]} if model in rows else {}
 
 
 def with_row_count(event: Any, manifest: Mapping[str, Any], connection: psycopg.Connection) -> Any:
     """Add the rows of its table to the event that tells a model was built; other events pass."""
-    if not (isinstance(event, Output) and "unique_id" in event.metadata):
+    if (built := model_built(event)) is None:
         return event
-    model = manifest["nodes"][str(event.metadata["unique_id"].value)]["name"]
+    model = manifest["nodes"][built]["name"]
     return event.with_metadata({**event.metadata, **row_count(row_counts(connection), model)})
 
 
@@ -97,9 +103,8 @@ def with_column_lineage(
     event: Any, manifest: Mapping[str, Any], translator: WarehouseDbtTranslator, target_path: Path
 ) -> Any:
     """Add the origin of every column to the event that tells a model was built; other events pass."""
-    if not (isinstance(event, Output) and "unique_id" in event.metadata):
+    if (unique_id := model_built(event)) is None:
         return event
-    unique_id = str(event.metadata["unique_id"].value)
     node = manifest["nodes"][unique_id]
     compiled = target_path / "compiled" / node["package_name"] / node["original_file_path"]
     try:
