@@ -16,13 +16,15 @@ from warehouse_assets.source.profiles import open_profile, profile
 from warehouse_assets.source.profiles.choice import remember_profile
 
 MOVES = table("moves", {"move_id": "text!", "number": "bigint!"}, ["move_id"], cursor="number")
-CONTRACT = Contract({each.name: each for each in (TRUCKS, TIPS, MOVES)})
+NOTES = table("notes", {"note_id": "text!", "updated_at": "timestamptz!"}, ["note_id"], cursor="updated_at")
+CONTRACT = Contract({each.name: each for each in (TRUCKS, TIPS, MOVES, NOTES)})
 
 
 @pytest.fixture(name="probed")
 def probed_fixture(company: Company, monkeypatch: pytest.MonkeyPatch) -> Company:
-    """A company with a table by time (trucks), one by a number (moves) and one without a cursor (tips), all empty."""
+    """A company with tables by time (trucks, notes), by a number (moves) and without a cursor (tips), all empty."""
     company.source("create table moves (move_id text primary key, number bigint not null)")
+    company.source("create table notes (note_id text primary key, updated_at timestamptz not null)")
     company.change_warehouse("insert into etl.setting (key, value) values ('profile', 'default')")
     for module in (probe, profile):
         monkeypatch.setattr(module, "load_contract", lambda: CONTRACT)
@@ -64,6 +66,21 @@ def test_a_table_has_moved_if_its_cursor_has(probed: Company, name: str, rows: t
     assert moved(probed) == []
     probed.source(f"insert into {name} values {rows[1]}")  # noqa: S608  the rows above
     assert moved(probed) == [name]
+
+
+# Regression: one row dated 2999 started a run at every tick.
+def test_a_row_dated_ahead_is_news_once_and_hides_none(probed: Company) -> None:
+    probed.source("insert into notes values ('A', '2999-01-01'), ('B', '2024-03-02')")
+    assert moved(probed) == ["notes"]
+    probed.extract()
+    assert moved(probed) == []
+    probed.source("update notes set updated_at = now() where note_id = 'B'")
+    assert moved(probed) == ["notes"]
+    probed.extract()
+    probed.source("insert into notes values ('C', '2999-01-02')")
+    assert moved(probed) == ["notes"]
+    probed.extract()
+    assert moved(probed) == []
 
 
 def test_a_table_with_rows_and_no_cursor_counts_as_moved(probed: Company) -> None:

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from warehouse_assets.extract import merge, names, quarantine, rules
 from warehouse_assets.extract.days import days_through
-from warehouse_assets.extract.job import Job, allow_empty, expect_identity, not_after_now
+from warehouse_assets.extract.job import Job, allow_empty, expect_identity, set_watermark
 from warehouse_assets.extract.record import TableLoad, TableState
 from warehouse_assets.extract.state import next_batch, write_dirty_days
 from warehouse_assets.source.contract import Table
@@ -19,8 +19,9 @@ from warehouse_assets.source.contract import Table
 WHOLE_ROWS = 20_000
 #: The source's rows are counted each time up to this many (0.15 s for 2.5 million), and once an hour above.
 COUNTED_ROWS = 3_000_000
-#: Keys of larger tables are compared with the source's when the counts disagree, and after this time anyway.
-RECONCILE_AFTER = timedelta(hours=24)
+#: Keys of larger tables are compared with the source's when the counts disagree, and after this time anyway: once a day,
+#: also of tables that are read once a day, a little earlier or later.
+RECONCILE_AFTER = timedelta(hours=20)
 
 
 class _ReadWholeError(Exception):
@@ -92,7 +93,7 @@ def _apply(job: Job, state: TableState | None, since: str | None) -> bool:
     load.bytes, load.watermark_from = copied.bytes, since
     if is_whole and load.rows_extracted == 0:
         allow_empty(job, load.rows_raw)
-    load.watermark_to = _watermark(job, state, is_whole)
+    set_watermark(job, _highest_cursor(job, state, is_whole))
     removed = _judge(job, is_whole)
     number = next_batch(warehouse)
     difference = merge.merge_staging(warehouse, table, job.calendar, number)
@@ -114,8 +115,8 @@ def _apply(job: Job, state: TableState | None, since: str | None) -> bool:
     return True
 
 
-def _watermark(job: Job, state: TableState | None, is_whole: bool) -> str | None:
-    """The highest cursor staged, not after the source's now.
+def _highest_cursor(job: Job, state: TableState | None, is_whole: bool) -> str | None:
+    """The highest cursor staged.
 
     Raises:
         _ReadWholeError: an incremental reading does not find the row that set the watermark, or one later: it was
@@ -139,7 +140,7 @@ def _watermark(job: Job, state: TableState | None, is_whole: bool) -> str | None
             f"its latest {table.cursor} was {before} and is now {highest or 'not there'} "
             "(the latest row was deleted, or the source's clock ran backwards)"
         )
-    return not_after_now(job, highest)
+    return None if highest is None else str(highest)
 
 
 def _judge(job: Job, is_whole: bool) -> int:

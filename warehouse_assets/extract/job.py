@@ -67,19 +67,25 @@ class Job:
         return None if self.source_count is None else self.source_count.result()
 
 
-def not_after_now(job: Job, watermark: str | None) -> str | None:
-    """The watermark, at most the source's own now: a row dated ahead must not hide those written until then."""
-    if watermark is None or job.table.cursor is None or not job.has_cursor:
-        return None
+def set_watermark(job: Job, highest: str | None) -> None:
+    """Set the watermark to the highest cursor read, at most the source's own now.
+
+    A row dated ahead must not hide those written until then.
+    """
+    load = job.load
+    if highest is None or job.table.cursor is None or not job.has_cursor:
+        load.watermark_to = load.highest_cursor = None
+        return
+    load.watermark_to = load.highest_cursor = highest
     cursor = job.table.column(job.table.cursor)
-    if cursor.data_type not in ("timestamptz", "date"):
-        return watermark
-    row = job.warehouse.execute(
-        sql.SQL("select least({0}::{2}, ({1}::timestamptz)::{2})::text").format(
-            sql.Literal(watermark), sql.Literal(job.snapshot.now), names.type_of(cursor)
-        )
-    ).fetchone()
-    return str(row[0]) if row else watermark
+    if cursor.data_type in ("timestamptz", "date"):
+        row = job.warehouse.execute(
+            sql.SQL("select least({0}::{2}, ({1}::timestamptz)::{2})::text").format(
+                sql.Literal(highest), sql.Literal(job.snapshot.now), names.type_of(cursor)
+            )
+        ).fetchone()
+        assert row is not None  # noqa: S101  a select without from has one row
+        load.watermark_to = str(row[0])
 
 
 def expect_identity(table: Table, source_rows: int, held_rows: int) -> None:

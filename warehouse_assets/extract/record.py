@@ -30,7 +30,8 @@ class TableLoad:
     """What one extraction of one table did.
 
     Rows read from the source are ``rows_inserted + rows_updated + rows_unchanged + rows_rejected``; a row let out of
-    quarantine because the row it repeated has gone counts as read.
+    quarantine because the row it repeated has gone counts as read. ``highest_cursor`` is the watermark, or the cursor of a
+    row dated ahead of the source's now.
     """
 
     table: str
@@ -49,6 +50,7 @@ class TableLoad:
     bytes: int = 0
     watermark_from: str | None = None
     watermark_to: str | None = None
+    highest_cursor: str | None = None
     rows_raw: int = 0
     rows_quarantined: int = 0
     latest_day: date | None = None
@@ -91,12 +93,12 @@ def write_state(
     connection.execute(
         """
         insert into etl.table_state as state (
-            source_table, profile, batch_id, changed_batch_id, watermark, rows_raw, rows_quarantined, contract_hash,
+            source_table, profile, batch_id, changed_batch_id, watermark, highest_cursor, rows_raw, rows_quarantined, contract_hash,
             select_hash, extracted_at, changed_at, reconciled_at, latest_day
         )
         values (
             %(table)s, %(profile)s, coalesce(%(batch)s, 0), case when %(changed)s then %(batch)s end, %(watermark)s,
-            %(rows_raw)s, %(rows_quarantined)s, %(contract)s, %(select)s, coalesce(%(read_at)s, now()),
+            %(highest)s, %(rows_raw)s, %(rows_quarantined)s, %(contract)s, %(select)s, coalesce(%(read_at)s, now()),
             case when %(changed)s then now() end, case when %(reconciled)s then now() end, %(latest_day)s
         )
         on conflict (source_table) do update
@@ -105,6 +107,7 @@ def write_state(
             batch_id = greatest(excluded.batch_id, state.batch_id),
             changed_batch_id = coalesce(excluded.changed_batch_id, state.changed_batch_id),
             watermark = excluded.watermark,
+            highest_cursor = excluded.highest_cursor,
             rows_raw = excluded.rows_raw,
             rows_quarantined = excluded.rows_quarantined,
             contract_hash = excluded.contract_hash,
@@ -120,6 +123,7 @@ def write_state(
             "batch": load.batch_id,
             "changed": is_raw_changed,
             "watermark": load.watermark_to,
+            "highest": load.highest_cursor,
             "rows_raw": load.rows_raw,
             "rows_quarantined": load.rows_quarantined,
             "contract": contract_hash,

@@ -198,10 +198,10 @@ class PostgresSnapshot:
         self._profile = profile
         self._keeper = keeper
         self._lock = threading.Lock()
-        row = keeper.execute("select now(), pg_export_snapshot()").fetchone()
+        self.now: datetime = source_now(keeper)
+        row = keeper.execute("select pg_export_snapshot()").fetchone()
         assert row is not None  # noqa: S101  a select without from has one row
-        self.now: datetime = max(row[0], _simulated_clock(keeper) or row[0])
-        self._snapshot: str = row[1]
+        self._snapshot: str = row[0]
 
     @contextmanager
     def session(self) -> Iterator[PostgresSession]:
@@ -232,16 +232,16 @@ class PostgresSnapshot:
         return int(row[0]) if row else 0
 
 
-def _simulated_clock(keeper: psycopg.Connection) -> datetime | None:
-    """What the clock of a simulated company shows, which can be moved ahead of the server's; None for a real one."""
-    row = keeper.execute(
-        "select to_regclass('simulator.state') is not null "
+def source_now(connection: psycopg.Connection) -> datetime:
+    """What the source's own clock shows: the server's, or a simulated company's, which can be moved ahead of it."""
+    row = connection.execute(
+        "select now(), to_regclass('simulator.state') is not null "
         "and has_table_privilege(to_regclass('simulator.state'), 'select')"
     ).fetchone()
-    if row is None or not row[0]:
-        return None
-    clock = keeper.execute("select max(clock) from simulator.state").fetchone()
-    return clock[0] if clock else None
+    assert row is not None  # noqa: S101  a select without from has one row
+    now, is_simulated = row
+    clock = connection.execute("select max(clock) from simulator.state").fetchone() if is_simulated else None
+    return max(now, clock[0]) if clock and clock[0] else now
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from psycopg import sql
 from warehouse_assets.database.errors import explain_error
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract import ddl, first_load, incremental, names, quarantine, record, rules
-from warehouse_assets.extract.job import Job, expect_identity, not_after_now
+from warehouse_assets.extract.job import Job, expect_identity, set_watermark
 from warehouse_assets.extract.record import TableLoad, TableState
 from warehouse_assets.extract.state import lock_table, write_dirty_days
 
@@ -111,7 +111,7 @@ def _load_first(job: Job, state: TableState | None, is_new: bool) -> bool:
     warehouse.execute(sql.SQL("analyze {}").format(names.raw(table.name)))
     load.rows_inserted = load.rows_raw = loaded.rows
     load.rows_quarantined = load.rows_rejected
-    load.watermark_to = not_after_now(job, loaded.watermark)
+    set_watermark(job, loaded.watermark)
     load.latest_day = loaded.latest_day
     load.is_reconciled = True
     days = loaded.days | record.days_ever(warehouse, table) if state is not None else loaded.days

@@ -1,6 +1,8 @@
 """Whether the source has anything new, without loading it: what sensors and schedules ask before they start a run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -10,6 +12,7 @@ from warehouse_assets.database.databases import resolve
 from warehouse_assets.database.errors import explain_error
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract import names
+from warehouse_assets.extract.source import source_now
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.contract import load_contract
 from warehouse_assets.source.profiles import FilesProfile, PostgresProfile, open_profile
@@ -17,18 +20,26 @@ from warehouse_assets.source.profiles.choice import stored_profile
 from warehouse_assets.source.profiles.mapping import describe, map_table
 
 _STATE = """
-    select source_table, watermark, extracted_at, select_hash, rows_raw + rows_quarantined > 0
+    select source_table, watermark, highest_cursor, extracted_at, select_hash, rows_raw + rows_quarantined > 0 as has_rows
     from etl.table_state
 """
 
-_Read = dict[str, tuple[str | None, str | None]]
-"""Watermark and hash of the SELECT of the tables of which the warehouse holds rows."""
+
+class _Held(NamedTuple):
+    """What the warehouse has read of a table."""
+
+    watermark: str | None
+    highest_cursor: str | None
+    extracted_at: datetime
+    select_hash: str | None
+    has_rows: bool
 
 
 def moved_tables(settings: Settings) -> list[str] | None:
     """The tables whose source is ahead of the warehouse; None where the warehouse was never filled.
 
-    A database is asked for the latest cursor value of each table, a file for its time of modification. Rows deleted
+    A database is asked for the latest cursor value of each table, a file for its time of modification. A row dated ahead
+    of the source's now, once read, is no news, and hides none. Rows deleted
     in the source move neither: the daily key reconciliation finds them. A table of which the warehouse holds no row
     has moved if the source has one now. One without a cursor counts as moved whenever the warehouse holds rows of it:
     only reading it can tell, and a change must not wait longer than its schedule. So does one whose SELECT has changed,
@@ -42,32 +53,31 @@ def moved_tables(settings: Settings) -> list[str] | None:
         stored = stored_profile(connection)
         if stored is None:
             return None
-        state = {name: held for name, *held in connection.execute(_STATE)}
+        state = {name: _Held(*held) for name, *held in connection.execute(_STATE)}
     profile = open_profile(*stored, databases.operational)
     try:
         if isinstance(profile, PostgresProfile):
-            read = {name: (mark, select) for name, (mark, _, select, has_rows) in state.items() if has_rows}
-            return list(_tables_ahead(profile, databases.operational, read))
+            return list(_tables_ahead(profile, databases.operational, state))
         if isinstance(profile, FilesProfile):
             return [
                 name
                 for name in sorted(profile.tables)
                 if name not in state
-                or profile.fingerprint(name) != state[name][2]
-                or profile.modified_at(name) > state[name][1]
+                or profile.fingerprint(name) != state[name].select_hash
+                or profile.modified_at(name) > state[name].extracted_at
             ]
         raise TypeError(f"{profile.name} is a profile of kind {profile.kind}, which cannot be asked for news")
     finally:
         profile.close()
 
 
-def _tables_ahead(profile: PostgresProfile, url: str, read: _Read) -> Iterator[str]:
-    """The tables ahead of what was ``read``."""
+def _tables_ahead(profile: PostgresProfile, url: str, state: Mapping[str, _Held]) -> Iterator[str]:
+    """The tables ahead of what the warehouse holds."""
     with connect_to_source(url, application_name="warehouse sensor") as connection:
         for name in sorted(profile.tables):
             try:
                 with explain_error(f"asking the source for news of {name}"), connection.transaction():
-                    is_ahead = _is_ahead(connection, profile, name, read)
+                    is_ahead = _is_ahead(connection, profile, name, state.get(name))
             except UserError:
                 if connection.closed:
                     raise
@@ -76,19 +86,33 @@ def _tables_ahead(profile: PostgresProfile, url: str, read: _Read) -> Iterator[s
                 yield name
 
 
-def _is_ahead(connection: psycopg.Connection, profile: PostgresProfile, name: str, read: _Read) -> bool:
+_AHEAD = "select max({cursor}) > {mark}::{type} from ({select}) as source"
+# Where rows dated ahead of now have been read: one further ahead, or one dated between the watermark and now.
+_AHEAD_OF_SOME = """
+    select max({cursor}) > {highest}::{type} or exists (
+        select
+        from ({select}) as source
+        where {cursor} > {mark}::{type} and {cursor} <= ({now}::timestamptz)::{type}
+    )
+    from ({select}) as source
+"""
+
+
+def _is_ahead(connection: psycopg.Connection, profile: PostgresProfile, name: str, held: _Held | None) -> bool:
     table = load_contract().table(name)
     mapped = map_table(profile, table, describe(connection, profile, name))
     # Composed, not passed as parameters: the profile's SQL may hold a per cent sign.
-    watermark, select_hash = read.get(name, (None, None))
-    if name not in read:
+    if held is None or not held.has_rows:
         query = sql.SQL("select exists (select from ({}) as source)").format(mapped.query)
-    elif table.cursor is None or not mapped.has_cursor or watermark is None or mapped.fingerprint != select_hash:
+    elif not (table.cursor and mapped.has_cursor and held.watermark and mapped.fingerprint == held.select_hash):
         return True
     else:
-        query = sql.SQL("select max({cursor}) > {mark}::{type} from ({select}) as source").format(
+        is_any_ahead = held.highest_cursor not in (None, held.watermark)
+        query = sql.SQL(_AHEAD_OF_SOME if is_any_ahead else _AHEAD).format(
             cursor=sql.Identifier(table.cursor),
-            mark=sql.Literal(watermark),
+            mark=sql.Literal(held.watermark),
+            highest=sql.Literal(held.highest_cursor),
+            now=sql.Literal(source_now(connection)),
             type=names.type_of(table.column(table.cursor)),
             select=mapped.query,
         )
