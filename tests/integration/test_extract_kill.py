@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from test_extract_company import Company, company_fixture  # noqa: F401  fixture
 
+from warehouse_assets.database.raw_lock import raw_stands_still
 from warehouse_assets.errors import UnreachableError
 from warehouse_assets.extract import incremental, load
 from warehouse_assets.extract.load import ExtractionError
@@ -177,6 +178,19 @@ def test_a_run_that_waited_reads_the_source_as_it_is_then(company: Company) -> N
         while waiting.is_alive() and not company.ask("select 1 from pg_locks where not granted"):
             time.sleep(0.01)
         company.source("update stops set weight_lb = 1, updated_at = now() where stop_id = 'S7'")
+    waiting.join()
+    assert company.rows("stops", "raw") == company.rows("stops", "source")
+
+
+# Regression: rows that another run brought while models were tested made tests fail that compare them with raw.
+def test_extraction_waits_while_models_are_built(company: Company) -> None:
+    fill(company)
+    waiting = threading.Thread(target=company.extract, args=("stops",))
+    with psycopg.connect(company.warehouse) as build, raw_stands_still(build):
+        waiting.start()
+        while waiting.is_alive() and not company.ask("select 1 from pg_locks where not granted"):
+            time.sleep(0.01)
+        assert company.ask("select to_regclass('raw.stops') is null") == [True]
     waiting.join()
     assert company.rows("stops", "raw") == company.rows("stops", "source")
 

@@ -5,7 +5,8 @@ import pytest
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.transform.plan import PassedTest
-from warehouse_assets.transform.state import build_lock, noting_passes, read_state, row_counts
+from warehouse_assets.database.raw_lock import raw_stands_still
+from warehouse_assets.transform.state import noting_passes, read_state, row_counts
 
 RUNS, STOPS = PassedTest(7, {"route_runs": 3}), PassedTest(8, {"route_stops": 4, "routes": 2})
 
@@ -37,7 +38,7 @@ def test_tests_that_a_build_touched_and_did_not_run_are_owed(warehouse_url: str)
 
 
 def test_a_server_that_went_away_took_the_lock_along(warehouse_url: str) -> None:
-    with psycopg.connect(warehouse_url) as connection, build_lock(connection):
+    with psycopg.connect(warehouse_url) as connection, raw_stands_still(connection):
         connection.close()
 
 

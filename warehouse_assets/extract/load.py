@@ -17,6 +17,7 @@ import psycopg
 from warehouse_assets.database.connections import connect, redact
 from warehouse_assets.database.databases import Databases
 from warehouse_assets.database.errors import explain_error, message_of
+from warehouse_assets.database.raw_lock import move_raw
 from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.extract import ddl, record, rules
 from warehouse_assets.extract.days import Calendar
@@ -106,7 +107,8 @@ def extract_system(
 ) -> list[TableLoad]:
     """Bring the raw tables of a system in step with the source; each in a transaction of its own.
 
-    A second extraction of the same system waits until the first has ended, and then reads the source as it is then.
+    A second extraction of the same system waits until the first has ended, and any one until no models are built; then
+    it reads the source as it is then.
 
     Args:
         databases: the URLs in force; the warehouse must have been migrated.
@@ -189,11 +191,12 @@ def _chosen(contract: Contract, system: str, tables: Sequence[str] | None) -> tu
 def _system_locked(url: str, system: str, time_zone: str, full_refresh: bool) -> Iterator[None]:
     """Hold the right to extract a system: only then may the source's snapshot be taken.
 
-    With a snapshot older than another extraction's, rows would go back to what they were. The server frees the lock
-    when this process dies.
+    With a snapshot older than another extraction's, rows would go back to what they were. While models are built, raw
+    stands still. The server frees the locks when this process dies.
     """
     with contextlib.closing(connect(url, application_name=f"{_APPLICATION} {system}", autocommit=True)) as connection:
         connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (f"extract.system.{system}",))
+        move_raw(connection)
         _settle_time_zone(connection, time_zone, full_refresh)
         yield
 

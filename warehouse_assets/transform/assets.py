@@ -20,6 +20,7 @@ from dagster import (
 from dagster_dbt import dbt_assets
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
+from warehouse_assets.database.raw_lock import raw_stands_still
 from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.errors import UserError
 from warehouse_assets.options import RunOptions
@@ -38,7 +39,7 @@ from warehouse_assets.transform.plan import (
     untouched_tests,
 )
 from warehouse_assets.transform.standing_checks import standing_results
-from warehouse_assets.transform.state import build_lock, noting_passes, read_state, row_counts
+from warehouse_assets.transform.state import noting_passes, read_state, row_counts
 from warehouse_assets.transform.translator import WarehouseDbtTranslator, with_attached_tests
 
 # Everything that reads a prediction, at any distance.
@@ -179,7 +180,7 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
         selected = {names_by_key[key]: key for key in context.selected_asset_keys}
         known_tests = data_tests(manifest)
         checks = {key.name: key for key in context.selected_asset_check_keys if key.name in known_tests}
-        with warehouse.connect() as connection, build_lock(connection):
+        with warehouse.connect() as connection, raw_stands_still(connection):
             state = read_state(connection)
             connection.commit()  # a build takes minutes: no transaction stays open beside it
             time_zone = warehouse.settings.time_zone

@@ -1,6 +1,5 @@
 """What the control tables say of past builds. dbt moves the state of models; which tests have passed is noted here."""
 
-import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -9,8 +8,6 @@ from psycopg.types.json import Jsonb
 
 from warehouse_assets.database.errors import explain_error
 from warehouse_assets.transform.plan import PassedTest, WarehouseState
-
-_BUILD_LOCK = 7_305_001
 
 
 def read_state(connection: psycopg.Connection) -> WarehouseState:
@@ -75,20 +72,3 @@ def noting_passes(
             "insert into etl.test_pass (test, version, batches) values (%s, %s, %s)",
             [(test, passed.version, Jsonb(dict(passed.batches))) for test, passed in passes.items()],
         )
-
-
-@contextmanager
-def build_lock(connection: psycopg.Connection) -> Iterator[None]:
-    """Hold the right to build models: a second build waits here instead of racing for the same tables.
-
-    The server releases the lock by itself when the process dies.
-    """
-    connection.execute("select pg_advisory_lock(%s)", [_BUILD_LOCK])
-    connection.commit()
-    try:
-        yield
-    finally:
-        with contextlib.suppress(psycopg.OperationalError):  # the server went away, and the lock with it
-            connection.rollback()
-            connection.execute("select pg_advisory_unlock(%s)", [_BUILD_LOCK])
-            connection.commit()
