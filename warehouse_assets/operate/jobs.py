@@ -7,16 +7,22 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from warehouse_assets.operate.job_names import JOB_NAMES
 
-_MODEL_GROUPS = ("features", "churn", "forecast")
 
-# Marts by domain and all they are built from, but not the models of Python: these run with `customer` and
-# `financial`, once a day. Raw tables that no mart reads come with `customer`.
+def _built_from(*groups: str, without: Sequence[str]) -> AssetSelection:
+    """Groups of marts and all they are built from, but not the models of Python and their features in ``without``.
+
+    The views on predictions stay: marts read them, and there are tables below them before there is a model.
+    """
+    views = AssetSelection.key_prefixes("staging")
+    return AssetSelection.groups(*groups).upstream() - (AssetSelection.groups(*without) - views)
+
+
+# Models of Python run with `customer` and `financial`, once a day. Raw tables that no mart reads come with `customer`.
 _SELECTIONS = {
-    "route": (AssetSelection.groups("route").upstream() - AssetSelection.groups(*_MODEL_GROUPS)),
-    "operational": (AssetSelection.groups("route", "operational").upstream() - AssetSelection.groups(*_MODEL_GROUPS)),
-    "customer": AssetSelection.groups("customer", "churn").upstream() - AssetSelection.groups("forecast")
-    | AssetSelection.groups("raw"),
-    "financial": AssetSelection.groups("financial", "forecast").upstream() - AssetSelection.groups("churn"),
+    "route": _built_from("route", without=("features", "churn", "forecast")),
+    "operational": _built_from("route", "operational", without=("features", "churn", "forecast")),
+    "customer": _built_from("customer", "churn", without=("forecast",)) | AssetSelection.groups("raw"),
+    "financial": _built_from("financial", "forecast", without=("churn",)),
     "everything": AssetSelection.all(),
 }
 _DESCRIPTIONS = {
