@@ -59,7 +59,7 @@ def test_a_row_changed_long_ago_rebuilds_its_day_alone(company: DbtCompany) -> N
     assert len(found) == 1
 
 
-def test_a_forced_range_is_rebuilt_and_nothing_else(company: DbtCompany) -> None:
+def test_a_forced_range_is_rebuilt_as_if_every_source_had_changed_on_it(company: DbtCompany) -> None:
     company.dbt("run")
     (first,) = company.query("select min(service_date) + 40 from marts.route_run")[0]
     company.query("update marts.route_run set route_score = -1")
@@ -68,12 +68,22 @@ def test_a_forced_range_is_rebuilt_and_nothing_else(company: DbtCompany) -> None
         "WAREHOUSE_REBUILD_TO": str(date.fromordinal(first.toordinal() + 4)),
     }
     company.dbt("run", "--select", "route_run", **forced)
-    assert company.query("select days_rebuilt from etl.model_build where model = 'route_run'") == [(5,)]
+    # the five days, and the seven before them that their surveys speak of
+    assert company.query("select days_rebuilt from etl.model_build where model = 'route_run'") == [(12,)]
     mended = company.query("select distinct service_date from marts.route_run where route_score is distinct from -1")
-    assert {day for (day,) in mended} <= {date.fromordinal(first.toordinal() + n) for n in range(5)}
-    assert len(mended) >= 3
+    assert {day for (day,) in mended} <= {date.fromordinal(first.toordinal() + n) for n in range(-7, 5)}
+    assert len(mended) >= 8
     company.dbt("run", "--select", "route_run", "--full-refresh")
     assert company.query("select count(*) from marts.route_run where route_score = -1") == [(0,)]
+
+
+# Regression: nothing of a month was rebuilt unless its first day was among those forced.
+def test_forced_days_are_rebuilt_in_the_row_of_their_month(company: DbtCompany) -> None:
+    company.dbt("run")
+    company.query("update marts.customer_profitability set revenue_usd = -1 where month = date '2025-05-01'")
+    forced = {"WAREHOUSE_REBUILD_FROM": "2025-05-10", "WAREHOUSE_REBUILD_TO": "2025-05-20"}
+    company.dbt("run", "--select", "customer_profitability", **forced)
+    assert company.query("select count(*) from marts.customer_profitability where revenue_usd = -1") == [(0,)]
 
 
 @pytest.mark.parametrize(

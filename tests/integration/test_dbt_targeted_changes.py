@@ -6,6 +6,7 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from dbt_company import DbtCompany, simulated
@@ -273,3 +274,23 @@ def test_changed_days_end_in_the_tables_of_a_full_build(built: DbtCompany, chang
     assert built.differences(built.tables()) == {}
     for change, rows in zip(changes, before, strict=True):
         assert contents(built, change.table) != rows, f"{change.name} changed nothing"
+
+
+# Regression: of a company whose first facts came later than its agreements and budgets, the last day alone was built.
+def test_the_first_facts_of_all_bring_the_days_before_them(
+    server: EmbeddedServer, _template: str, tmp_path: Path
+) -> None:
+    facts = ("loads", "route_stops", "invoices", "invoice_lines", "payments", "service_tickets", "portal_sessions")
+    facts += ("vehicle_telemetry", "expenses", "route_runs", "surveys", "service_orders", "portal_events")
+    with simulated(server, _template, "late", tmp_path, customers=10, days=60, depots=1) as late:
+        late.source(";".join(f"create table kept_{name} as table {name}; truncate {name} cascade" for name in facts))
+        late.extract()
+        late.dbt("run")
+        assert late.query("select count(*) from marts.customer_daily") == [(0,)]
+        late.source("insert into loads select * from kept_loads where service_date >= date '2025-06-01'")
+        late.extract()
+        late.dbt("run", *TABLES)
+        late.keep(late.tables())
+        late.dbt("run", "--full-refresh", *TABLES)
+        assert late.differences(late.tables()) == {}
+        assert late.query("select count(distinct business_date) > 30 from marts.customer_daily") == [(True,)]

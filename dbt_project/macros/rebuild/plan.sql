@@ -56,8 +56,10 @@
         {%- set forced = forced_days() %}
         {%- if forced %}
         union
-        select forced_day::date
-        from generate_series(timestamp '{{ forced[0] }}', timestamp '{{ forced[1] }}', interval '1 day') as forced_day
+        select generate_series(
+            date '{{ forced[0] }}' + min(days_from), date '{{ forced[1] }}' + max(days_to), interval '1 day'
+        )::date
+        from (select days_from, days_to from reach where days_from <= days_to union select 0, 0) as reaches
         {%- endif %}
     ),
 
@@ -86,7 +88,8 @@
 {% endmacro %}
 
 
-{#- [first, last] day that WAREHOUSE_REBUILD_FROM and WAREHOUSE_REBUILD_TO force to be rebuilt; none without them.
+{#- [first, last] day that WAREHOUSE_REBUILD_FROM and WAREHOUSE_REBUILD_TO force to be rebuilt, as if something had changed on
+    them in every source; none without them.
 
     Environment rather than dbt vars: changed vars would cost a full parse. -#}
 {% macro forced_days() %}

@@ -40,14 +40,22 @@
 {% endmacro %}
 
 
-{#- Post-hook of int_data_clock: when the clock moves, the days from the old to the new one have changed. -#}
+{#- Post-hook of int_data_clock: when the clock moves, the days from the old to the new one have changed. When there is one at
+    last, all have since the first day of a century that raw knows: tables of agreements or budgets had none to go to. -#}
 {% macro register_clock_days() %}
     {%- set moved_days -%}
         select generate_series(
             least(known.latest_day, clock.clock_day), greatest(known.latest_day, clock.clock_day), interval '1 day'
         )::date as business_date
         from {{ this }} as clock
-        left join etl.table_state as known on known.source_table = 'intermediate.int_data_clock'
+        cross join
+            lateral (
+                select
+                    coalesce(
+                        (select latest_day from etl.table_state where source_table = 'intermediate.int_data_clock'),
+                        (select min(business_date) from etl.dirty_day where business_date > clock.clock_day - 36525)
+                    ) as latest_day
+            ) as known
         where clock.clock_day is distinct from known.latest_day
     {%- endset -%}
     {{ register_changed_days('intermediate.int_data_clock', moved_days) }}
