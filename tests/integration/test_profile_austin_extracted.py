@@ -89,3 +89,19 @@ def test_a_damaged_file_loads_nothing_and_the_repaired_one_heals_it(warehouse_ur
     with psycopg.connect(warehouse_url) as warehouse:
         left = warehouse.execute("select count(*) from quarantine.loads where rules = '{unreadable_row}'").fetchone()
     assert left == (0,)
+
+
+# Regression: one date that is none stopped the whole load.
+def test_a_load_without_a_date_stands_in_quarantine(warehouse_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "loads.csv"
+    path.write_text(
+        "Load ID,Report Date,Load Type,Load Time,Load Weight,Dropoff Site,Route Type,Route Number\n"
+        "1,12/08/2020,GARBAGE COLLECTIONS,12/08/2020 03:02:00 PM,5000,TDS LANDFILL,GARBAGE,PA1\n"
+        "2,n/a,GARBAGE COLLECTIONS,12/08/2020 03:02:00 PM,6000,TDS LANDFILL,GARBAGE,PA2\n"
+    )
+    loads = extract(warehouse_url, tmp_path, path)["loads"]
+    assert (loads.rows_raw, loads.rows_quarantined) == (1, 1)
+    with psycopg.connect(warehouse_url) as warehouse:
+        (rules, row) = warehouse.execute("select rules, row from quarantine.loads").fetchall()[0]
+    assert "wrong_type" in rules
+    assert row["service_date"] == "n/a"

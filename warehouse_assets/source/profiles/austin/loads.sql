@@ -11,7 +11,7 @@ select
             end
         else unique_row_key([report_date, load_time, load_type, load_weight, dropoff_site], _file, _line)
     end as load_id,
-    title_key(route_number) || ':' || us_date(report_date)::date as route_run_id,
+    title_key(route_number) || ':' || try_cast(us_date(report_date) as date) as route_run_id,
     title_key(route_number) as route_id,
     title_key(dropoff_site) as disposal_site_id,
     us_date(report_date) as service_date,
