@@ -61,8 +61,7 @@ class Column:
     def finite(self) -> Rule | None:
         """The rule that the column's numbers and times are finite; None where its type holds no others.
 
-        numeric(p,s) has NaN but no infinity; NaN is above every number. Times lie in the years that Python has, and
-        their differences then fit the marts' minutes.
+        numeric(p,s) has NaN but no infinity; NaN is above every number. Times lie in the years that Python has.
         """
         if self.data_type == "double precision":
             condition = f"\"{self.name}\" > '-Infinity' and \"{self.name}\" < 'Infinity'"
@@ -73,6 +72,17 @@ class Column:
         else:
             return None
         return Rule(f"{self.name}_finite", "error", expect=condition)
+
+    @property
+    def in_range(self) -> Rule | None:
+        """The rule that an amount is mistyped from a billion on; None where the column's type holds no such number.
+
+        A few of them would be more than the sums in the marts can hold.
+        """
+        digits = re.fullmatch(r"numeric\((\d+), ?(\d+)\)", self.data_type)
+        if digits is None or int(digits[1]) - int(digits[2]) <= 9:
+            return None
+        return Rule(f"{self.name}_in_range", "error", expect=f'abs("{self.name}") < 1000000000')
 
     @property
     def in_calendar(self) -> Rule:
@@ -135,7 +145,7 @@ class Table:
 
     @property
     def all_rules(self) -> tuple[Rule, ...]:
-        """The rules of the table, first those of its columns: values are there, finite, and days of our time.
+        """The rules of the table, first those of its columns: values are there, finite, in range, days of our time.
 
         The end of a stretch of days may be infinite: it is open then.
         """
@@ -144,8 +154,9 @@ class Table:
         dated = days.column or days.start
         judged = [column for column in self.columns if column.name not in (dated, days.end)]
         finite = tuple(rule for column in judged if (rule := column.finite))
+        in_range = tuple(rule for column in self.columns if (rule := column.in_range))
         in_calendar = (self.column(dated).in_calendar,) if dated else ()
-        return required + finite + in_calendar + self.rules
+        return required + finite + in_range + in_calendar + self.rules
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,8 @@ term as (
             agreements.customer_id = spine.customer_id
             and agreements.start_date < spine.as_of
             and coalesce(agreements.end_date, date 'infinity') >= spine.as_of
-            and agreements.term_months > 0
+            -- a term of more than 50 years is mistyped
+            and agreements.term_months between 1 and 600
     group by spine.customer_id, spine.as_of
 ),
 
@@ -233,7 +234,7 @@ ticketed as (
         count(*) filter (
             where coalesce({{ business_day('resolved_at') }}, date 'infinity') >= feature_day.as_of
         ) as open_tickets,
-        avg({{ minutes_between('opened_at', 'first_response_at') }} / 60) filter (
+        avg(date_part('epoch', first_response_at - opened_at) / 3600) filter (
             where
             opened_date >= feature_day.as_of - 90
             and first_response_at >= opened_at

@@ -35,6 +35,7 @@ counted as (
     cross join year_window
 )
 
--- one departure in ten customer-years more: a young company without departures is not immortal
-select ((departures + 1) / (coalesce(customer_months, 0) + 120))::double precision as monthly_hazard
+-- one departure in ten customer-years more: a young company without departures is not immortal; nor do all leave at once,
+-- even if all agreements of a young company were ended and signed anew
+select least((departures + 1) / (coalesce(customer_months, 0) + 120), 0.99)::double precision as monthly_hazard
 from counted

@@ -31,8 +31,11 @@ hours as (
         ) as road_seconds,
         extract(epoch from bounded.returned_at - bounded.departed_at) as run_seconds
     from bounded
+    -- a return on the hour is of the hour before
     left join lateral generate_series(
-        date_trunc('hour', bounded.departed_at, '{{ company_time_zone() }}'), bounded.returned_at, interval '1 hour'
+        date_trunc('hour', bounded.departed_at, '{{ company_time_zone() }}'),
+        greatest(bounded.departed_at, bounded.returned_at - interval '1 microsecond'),
+        interval '1 hour'
     ) as road_hour (hour_at) on true
 ),
 

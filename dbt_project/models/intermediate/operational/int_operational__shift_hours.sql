@@ -26,7 +26,9 @@ clocked as (
         ) / 60 as clocked_minutes
     from bounded
     cross join lateral generate_series(
-        date_trunc('hour', bounded.clock_in_at, '{{ company_time_zone() }}'), bounded.clock_out_at, interval '1 hour'
+        date_trunc('hour', bounded.clock_in_at, '{{ company_time_zone() }}'),
+        bounded.clock_out_at - interval '1 microsecond',
+        interval '1 hour'
     ) as clocked_hour (hour_at)
 )
 

@@ -6,9 +6,6 @@
 with recursive locations as (
     select
         service_location_id,
-        customer_id,
-        depot_id,
-        region,
         latitude,
         longitude
     from {{ ref('stg_crm__service_locations') }}
@@ -49,9 +46,6 @@ cells as (
 
 select
     locations.service_location_id,
-    locations.customer_id,
-    locations.depot_id,
-    locations.region,
     locations.latitude,
     locations.longitude,
     cells.curve_position

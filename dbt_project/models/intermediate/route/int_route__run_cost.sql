@@ -49,14 +49,17 @@ reached as (
     group by route_run_id, service_date
 ),
 
--- a driver's paid hours and wages of a day, breaks unpaid
+-- a driver's paid hours and wages of a day, breaks unpaid; a day has 24 hours
 wages as (
     select
         driver_id,
         shift_date,
         sum(
-            greatest(extract(epoch from clock_out_at - clock_in_at) / 60 - coalesce(break_minutes, 0), 0) / 60
-            * hourly_rate_usd
+            greatest(
+                extract(epoch from least(clock_out_at, clock_in_at + interval '24 hours') - clock_in_at) / 60
+                - coalesce(break_minutes, 0),
+                0
+            ) / 60 * hourly_rate_usd
         ) as wages_usd
     from shifts
     where clock_out_at is not null and clock_in_at is not null and hourly_rate_usd is not null
@@ -79,9 +82,9 @@ timed as (
     select
         *,
         case when 'fuel_plausible' = any(rule_flags) then null else fuel_gallons end as plausible_gallons,
-        case when planned_end_at >= planned_start_at then extract(epoch from planned_end_at - planned_start_at) / 60 end
+        case when planned_end_at >= planned_start_at then {{ minutes_between('planned_start_at', 'planned_end_at') }} end::numeric
             as planned_minutes,
-        case when ended_at >= started_at then extract(epoch from ended_at - started_at) / 60 end as actual_minutes
+        case when ended_at >= started_at then {{ minutes_between('started_at', 'ended_at') }} end::numeric as actual_minutes
     from runs
 ),
 

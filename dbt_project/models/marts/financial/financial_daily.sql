@@ -247,7 +247,7 @@ select
     receivable_usd::numeric(14, 2) as receivable_usd,
     (
         receivable_usd * least(90, business_date - first_entry_date + 1) / nullif(greatest(invoiced_90_days_usd, 0), 0)
-    )::numeric(10, 1) as days_sales_outstanding,
+    )::numeric(18, 1) as days_sales_outstanding,
     -- budget; before the company's books begin nothing is known to compare it with
     revenue_budget_usd::numeric(14, 2) as revenue_budget_usd,
     case when business_date >= books_from then revenue_usd - revenue_budget_usd end::numeric(14, 2)

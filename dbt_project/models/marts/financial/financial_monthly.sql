@@ -60,7 +60,7 @@ select
     {%- for column in sums %}
     month_total.{{ column }}::numeric(14, 2) as {{ column }},
     {%- endfor %}
-    (month_total.margin_usd / nullif(greatest(month_total.revenue_usd, 0), 0))::numeric(10, 4) as margin_ratio,
+    (month_total.margin_usd / nullif(greatest(month_total.revenue_usd, 0), 0))::numeric(18, 4) as margin_ratio,
     -- balances
     {%- for column in balances %}
     month_end.{{ column }},

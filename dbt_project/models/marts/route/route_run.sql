@@ -188,7 +188,7 @@ scored as (
             when planned_minutes > 0 and actual_minutes is not null
                 then 100 * (1 - least(greatest(actual_minutes / planned_minutes - 1, 0) / 0.50, 1))
         end as punctuality_score,
-        case when actual_miles > 0 and planned_miles is not null then 100 * least(planned_miles / actual_miles, 1) end
+        case when actual_miles > 0 and planned_miles >= 0 then 100 * least(planned_miles / actual_miles, 1) end
             as distance_score,
         case when planned_tons > 0 and tons is not null then 100 * least(tons / planned_tons, 1) end
             as load_score
@@ -214,7 +214,7 @@ select
     planned_minutes,
     actual_minutes,
     (actual_minutes - planned_minutes)::numeric(10, 2) as overrun_minutes,
-    {{ minutes_between('planned_start_at', 'started_at') }}::numeric(10, 2) as start_delay_minutes,
+    ({{ minutes_between('planned_start_at', 'started_at') }})::numeric(10, 2) as start_delay_minutes,
     minutes_at_stops,
     arrival_delay_minutes,
     -- stops
@@ -228,11 +228,11 @@ select
     stops_out_of_sequence,
     {{ safe_ratio('missed_pickups', 'lifts + missed_pickups') }}::numeric(6, 4) as missed_ratio,
     {{ safe_ratio('contaminated_stops', 'lifts') }}::numeric(8, 4) as contamination_ratio,
-    {{ safe_ratio('lifts * 60', 'actual_minutes') }}::numeric(10, 2) as lifts_per_hour,
+    {{ safe_ratio('lifts * 60', 'actual_minutes') }}::numeric(14, 2) as lifts_per_hour,
     -- distance
     planned_miles,
     actual_miles,
-    (actual_miles - planned_miles)::numeric(10, 2) as extra_miles,
+    (actual_miles - planned_miles)::numeric(12, 2) as extra_miles,
     -- weight
     planned_tons,
     lifted_tons::numeric(14, 6) as lifted_tons,
@@ -257,7 +257,7 @@ select
     is_adverse_weather,
     weather_effect_minutes::numeric(10, 2) as weather_effect_minutes,
     traffic_delay_minutes as traffic_effect_minutes,
-    (100 * {{ safe_ratio('traffic_delay_minutes', 'actual_minutes') }})::numeric(7, 2) as traffic_effect_pct,
+    (100 * {{ safe_ratio('traffic_delay_minutes', 'actual_minutes') }})::numeric(14, 2) as traffic_effect_pct,
     -- satisfaction
     survey_answers,
     satisfaction_pct,

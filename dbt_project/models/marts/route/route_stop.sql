@@ -116,7 +116,7 @@ select
     -- planned against actual
     driven.planned_sequence,
     driven.actual_sequence,
-    driven.actual_sequence - driven.planned_sequence as sequence_change,
+    driven.actual_sequence::bigint - driven.planned_sequence as sequence_change,
     driven.planned_at,
     driven.arrived_at,
     driven.departed_at,
