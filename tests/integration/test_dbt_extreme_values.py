@@ -1,4 +1,4 @@
-"""The largest and smallest value of every column, one row each: whatever extraction lets pass, every model can be built.
+"""The largest and smallest value of every column, one row each: every model can be built from what extraction passes.
 
 A date that stands for "none" (9999-12-31, 0001-01-01) or a mistyped amount must not end a run for all the others.
 """

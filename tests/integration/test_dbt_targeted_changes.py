@@ -278,7 +278,9 @@ def test_changed_days_end_in_the_tables_of_a_full_build(built: DbtCompany, chang
 
 # Regression: of a company whose first facts came later than its agreements and budgets, the last day alone was built.
 def test_the_first_facts_of_all_bring_the_days_before_them(
-    server: EmbeddedServer, _template: str, tmp_path: Path
+    server: EmbeddedServer,
+    _template: str,  # noqa: PT019  its value is used
+    tmp_path: Path,
 ) -> None:
     facts = ("loads", "route_stops", "invoices", "invoice_lines", "payments", "service_tickets", "portal_sessions")
     facts += ("vehicle_telemetry", "expenses", "route_runs", "surveys", "service_orders", "portal_events")

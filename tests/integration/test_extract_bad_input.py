@@ -166,12 +166,12 @@ def test_a_rule_that_is_no_sql_is_named(company: Company, expect: str, said: str
     assert company.extract("stops")["stops"].rows_raw == 3
 
 
-def test_a_value_that_a_rule_cannot_take_is_not_blamed_on_the_rule_s_sql(company: Company) -> None:
+def test_a_rule_that_some_row_cannot_be_judged_by_is_named(company: Company) -> None:
     add_stops(company, 3)
     company.source("update stops set weight_lb = 0 where stop_id = 'S1'")
     divided = replace(STOPS, rules=(Rule("light", "error", expect="1 / weight_lb > 0"),))
     careless = replace(company, contract=Contract({**company.contract.tables, "stops": divided}))
-    with pytest.raises(ExtractionError, match=r"A value met while extracting stops .*division by zero"):
+    with pytest.raises(ExtractionError, match=r"Rule light of table stops cannot be judged .*division by zero"):
         careless.extract("stops")
 
 

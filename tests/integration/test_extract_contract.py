@@ -7,7 +7,7 @@ import pytest
 from test_extract_company import CONTRACT, STOPS, Company, add_stops, company_fixture  # noqa: F401  fixture
 
 from warehouse_assets.errors import UserError
-from warehouse_assets.source.contract import Column, Contract, Rule, Table
+from warehouse_assets.source.contract import BusinessDate, Column, Contract, Rule, Table
 
 
 def changed(company: Company, change: Callable[[Table], Table]) -> Company:
@@ -126,6 +126,30 @@ def test_a_new_rule_judges_all_rows(loaded: Company) -> None:
     assert strict.ask("select distinct rule from quarantine.stops") == ["light"]
     relaxed = loaded.extract("stops")["stops"]
     assert (relaxed.rows_raw, relaxed.rows_quarantined, relaxed.rows_inserted) == (39, 0, 9)
+
+
+# Regression: what had been built before a table's days were described anew stayed as it was.
+def test_days_described_anew_are_dirty(loaded: Company) -> None:
+    def days(table: str) -> list[object]:
+        return loaded.ask(
+            "select business_date from etl.dirty_day inner join etl.table_state using (source_table, batch_id) "
+            f"where source_table = '{table}' order by 1"  # noqa: S608  our own
+        )
+
+    touched = loaded.ask("select distinct service_date from raw.stops order by 1")
+    described = changed(loaded, lambda table: replace(table, business_date=BusinessDate(column="updated_at")))
+    load = described.extract("stops")["stops"]
+    assert (load.status, load.rows_updated) == ("succeeded", 0)
+    assert set(days("stops")) >= set(touched)
+    assert described.extract("stops")["stops"].status == "unchanged"
+    tables = {**CONTRACT.tables, "trucks": replace(CONTRACT.table("trucks"), description="Other words.")}
+    loaded.source("insert into trucks values ('T1', 'Mack', now())")
+    loaded.extract("trucks")
+    assert replace(loaded, contract=Contract(tables)).extract("trucks")["trucks"].status == "unchanged"
+    through = replace(CONTRACT.table("trucks").business_date, taken=("make",))  # type: ignore[type-var]  # it has one
+    tables["trucks"] = replace(CONTRACT.table("trucks"), business_date=through)
+    replace(loaded, contract=Contract(tables)).extract("trucks")
+    assert set(days("trucks")) >= set(touched)
 
 
 def test_a_column_named_like_one_of_ours_is_refused(company: Company) -> None:

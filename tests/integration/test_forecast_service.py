@@ -124,6 +124,22 @@ def test_a_rerun_replaces_and_a_new_day_adds(connection: psycopg.Connection) -> 
     assert origins == (2, 120)
 
 
+def test_a_series_that_ends_before_another_keeps_none_of_its_later_forecasts_and_all_of_the_others(
+    connection: psycopg.Connection,
+) -> None:
+    forecast_warehouse(connection, None)
+    put(connection, 301, 30)
+    forecast_warehouse(connection, None)
+    put(connection, 302, 30)
+    connection.execute("delete from features.daily_series where metric = 'lifts' and ds > date '2024-01-01' + 299")
+    forecast_warehouse(connection, None)
+    origins = connection.execute(
+        "select metric, array_agg(distinct origin_date - date '2024-01-01') from ml.forecast "
+        "where grain = 'day' group by metric"
+    ).fetchall()
+    assert dict(origins) == {"tons": [299, 300, 301], "lifts": [299]}
+
+
 def test_no_series_is_an_outcome_and_no_table_a_sentence(connection: psycopg.Connection) -> None:
     connection.execute("truncate features.daily_series, features.monthly_series")
     outcome = forecast_warehouse(connection, None)

@@ -273,6 +273,12 @@ def test_check_names_a_rule_that_is_no_sql(
     }
 
 
+def test_a_column_given_twice_is_named(open_acme: Callable[..., PostgresProfile], source: psycopg.Connection) -> None:
+    selects = SELECTS | {"routes": "select 'R' as route_id, 'S' as route_id"}
+    with pytest.raises(UserError, match=r"routes\.sql.* gives column 'route_id' twice"):
+        describe(source, open_acme(selects), "routes")
+
+
 def test_every_rule_of_the_contract_is_sql(source: psycopg.Connection) -> None:
     for table in load_contract():
         require_conditions(source, table)

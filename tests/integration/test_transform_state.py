@@ -3,9 +3,9 @@
 import psycopg
 import pytest
 
+from warehouse_assets.database.raw_lock import raw_stands_still
 from warehouse_assets.errors import UserError
 from warehouse_assets.transform.plan import PassedTest
-from warehouse_assets.database.raw_lock import raw_stands_still
 from warehouse_assets.transform.state import noting_passes, read_state, row_counts
 
 RUNS, STOPS = PassedTest(7, {"route_runs": 3}), PassedTest(8, {"route_stops": 4, "routes": 2})

@@ -90,6 +90,18 @@ def test_a_key_must_be_there_even_where_the_contract_does_not_say_so() -> None:
             Reject("wrong_type", "no number", '{"stop_id": "A", "weight_lb": "ten"}', "f.csv", 3),
             {"stop_id": "A", "weight_lb": "ten", "_reason": "no number", "_file": "f.csv", "_line": 3},
         ),
+        # Regression: PostgreSQL refused the row in quarantine, and with it the whole table.
+        (
+            Reject("wrong_type", "not finite", '{"stop_id": "A", "weight_lb": NaN, "fill": -Infinity}', "f.parquet"),
+            {
+                "stop_id": "A",
+                "weight_lb": "NaN",
+                "fill": "-Infinity",
+                "_reason": "not finite",
+                "_file": "f.parquet",
+                "_line": None,
+            },
+        ),
         (
             Reject("unreadable_row", "too few values", "A,1", "f.csv", 4),
             {"text": "A,1", "_reason": "too few values", "_file": "f.csv", "_line": 4},

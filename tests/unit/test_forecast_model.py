@@ -234,7 +234,7 @@ REFUSED = [
     (lambda h: h, {"freq": "Q"}, "'Q' is not known"),
     (lambda h: h, {"level": 0.9}, "level is 0.9"),
     (lambda h: h, {"freq": "W"}, "off its W grid"),
-    (lambda h: h, {"freq": "MS"}, "off its MS grid"),
+    (lambda h: h, {"freq": "MS"}, "on several days of the month"),
     (lambda h: h, {"country": "Atlantis"}, "country 'Atlantis'"),
     (lambda h: h, {"fill": "guess"}, "'guess' is not known"),
 ]

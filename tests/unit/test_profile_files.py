@@ -156,6 +156,20 @@ def test_an_unreadable_line_stops_or_goes_to_quarantine(
     assert "\x00" not in rejects[0].raw
 
 
+# Regression: a blank line became a row of nulls, in quarantine for want of a key, and one of spaces became nothing.
+def test_a_line_without_any_value_is_no_row(profile_of: Callable[..., FilesProfile]) -> None:
+    profile = profile_of("id,day,weight,tipped\n1,2024-03-05,5,\n\n   \n,,,\n2,2024-03-05,heavy,\n\n")
+    rows, rejects = read(profile)
+    assert [row["load_id"] for row in rows] == ["1"]
+    assert [(reject.rule, reject.line) for reject in rejects] == [("wrong_type", 6)]
+
+
+def test_a_record_set_aside_keeps_the_file_s_delimiter(profile_of: Callable[..., FilesProfile]) -> None:
+    text = b'id;day;weight;tipped\n1;2024-03-05;5;\n2;2024-03-05;"1;5";K\xfchn\n'
+    _, rejects = read(profile_of(text, extra="unreadable_rows: quarantine"))
+    assert [reject.raw for reject in rejects] == ['2;2024-03-05;"1;5";K\\xfchn']
+
+
 def test_lines_are_right_after_blank_lines_long_values_and_refused_lines(
     profile_of: Callable[..., FilesProfile],
 ) -> None:

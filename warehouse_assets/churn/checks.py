@@ -19,7 +19,7 @@ def quality_problems(metrics: dict[str, Any]) -> list[str]:
     area = metrics.get("auc")
     for name, title in (("factor_score", "the eight-factor score"), ("logistic", "a logistic regression")):
         other = (metrics.get(name) or {}).get("auc")
-        if area is not None and other is not None and area < other:
+        if area is not None and other is not None and round(area, 3) < round(other, 3):
             problems.append(f"AUC {area:.3f} is below that of {title} ({other:.3f})")
     error = metrics.get("ece")
     if error is not None and error > MOST_CALIBRATION_ERROR:

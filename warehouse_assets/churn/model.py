@@ -97,14 +97,15 @@ def read_label(label: Any, rows: int) -> tuple[Floats, NDArray[np.bool_]]:
             f"The label is no column ({type(label).__name__}: {error}); give a Series or a list, one value per row."
         ) from error
     if len(series) != rows:
-        raise UserError(f"The label has {len(series)} rows and the feature table {rows}; give one label per row.")
+        raise UserError(f"The label has {len(series)} rows, the features have {rows}; give one label per row.")
     known = series.notna().to_numpy()
     values = series[known]
     if not distinct:
         raise UserError("No row has a label; give the outcome (left or stayed) of at least some customers.")
     if len(distinct) > 2:
-        shown = ", ".join(repr(value) for value in distinct[:4])
-        raise UserError(f"The label has {len(distinct)} different values ({shown} …); it must have two.")
+        shown = ", ".join(repr(getattr(value, "item", lambda value=value: value)()) for value in distinct[:4])
+        rest = " …" if distinct[4:] else ""
+        raise UserError(f"The label has {len(distinct)} different values ({shown}{rest}); it must have two.")
     if len(distinct) == 2 and _are_numbers(distinct):
         positive = [max(distinct)]
     else:

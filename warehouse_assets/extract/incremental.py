@@ -4,11 +4,11 @@ The statements are in ``rules``, ``merge``, ``quarantine`` and ``record``. First
 """
 
 from dataclasses import fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from psycopg import sql
 
-from warehouse_assets.extract import merge, names, quarantine, rules
+from warehouse_assets.extract import first_load, merge, names, quarantine, record, rules
 from warehouse_assets.extract.days import days_through
 from warehouse_assets.extract.job import Job, allow_empty, expect_identity, set_watermark
 from warehouse_assets.extract.record import TableLoad, TableState
@@ -19,8 +19,8 @@ from warehouse_assets.source.contract import Table
 WHOLE_ROWS = 20_000
 #: The source's rows are counted each time up to this many (0.15 s for 2.5 million), and once an hour above.
 COUNTED_ROWS = 3_000_000
-#: Keys of larger tables are compared with the source's when the counts disagree, and after this time anyway: once a day,
-#: also of tables that are read once a day, a little earlier or later.
+#: Keys of larger tables are compared with the source's when the counts disagree, and after this time anyway: once a
+#: day, also of tables that are read once a day, a little earlier or later.
 RECONCILE_AFTER = timedelta(hours=20)
 
 
@@ -107,12 +107,24 @@ def _apply(job: Job, state: TableState | None, since: str | None) -> bool:
     _reconcile(job, state, is_whole)
     _release_repeats(job)
     load.latest_day = state.latest_day if state else None
-    if not (load.rows_inserted or load.rows_updated or load.rows_deleted or removed):
+    is_described_anew = state is not None and state.contract_hash != job.contract_hash
+    if not (load.rows_inserted or load.rows_updated or load.rows_deleted or removed or is_described_anew):
         return False
     days = merge.changed_days(warehouse) | days_through(warehouse, job.contract, table, job.calendar.time_zone)
+    if is_described_anew:  # which days its rows touch may be another matter now
+        job.batch()
+        days |= _all_days(job)
     load.dirty_days = write_dirty_days(warehouse, table.name, job.batch(), days)
     load.latest_day = merge.latest_day(warehouse, table, job.calendar, load.latest_day)
     return True
+
+
+def _all_days(job: Job) -> set[date]:
+    """The business days that the table touches and ever touched, and those of the tables it is dated through."""
+    table, warehouse = job.table, job.warehouse
+    through = table.business_date.through if table.business_date else ()
+    days = first_load.survey(warehouse, table, job.calendar).days
+    return days.union(*(record.days_ever(warehouse, name) for name in (table.name, *through)))
 
 
 def _highest_cursor(job: Job, state: TableState | None, is_whole: bool) -> str | None:

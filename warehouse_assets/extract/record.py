@@ -6,8 +6,6 @@ from typing import Literal
 
 import psycopg
 
-from warehouse_assets.source.contract import Table
-
 Status = Literal["succeeded", "unchanged", "failed"]
 
 
@@ -30,8 +28,8 @@ class TableLoad:
     """What one extraction of one table did.
 
     Rows read from the source are ``rows_inserted + rows_updated + rows_unchanged + rows_rejected``; a row let out of
-    quarantine because the row it repeated has gone counts as read. ``highest_cursor`` is the watermark, or the cursor of a
-    row dated ahead of the source's now.
+    quarantine because the row it repeated has gone counts as read. ``highest_cursor`` is the watermark, or the cursor
+    of a row dated ahead of the source's now.
     """
 
     table: str
@@ -93,8 +91,8 @@ def write_state(
     connection.execute(
         """
         insert into etl.table_state as state (
-            source_table, profile, batch_id, changed_batch_id, watermark, highest_cursor, rows_raw, rows_quarantined, contract_hash,
-            select_hash, extracted_at, changed_at, reconciled_at, latest_day
+            source_table, profile, batch_id, changed_batch_id, watermark, highest_cursor, rows_raw, rows_quarantined,
+            contract_hash, select_hash, extracted_at, changed_at, reconciled_at, latest_day
         )
         values (
             %(table)s, %(profile)s, coalesce(%(batch)s, 0), case when %(changed)s then %(batch)s end, %(watermark)s,
@@ -135,9 +133,9 @@ def write_state(
     )
 
 
-def days_ever(connection: psycopg.Connection, table: Table) -> set[date]:
+def days_ever(connection: psycopg.Connection, table: str) -> set[date]:
     """Every business day that a batch of the table has touched."""
-    rows = connection.execute("select business_date from etl.dirty_day where source_table = %s", (table.name,))
+    rows = connection.execute("select business_date from etl.dirty_day where source_table = %s", (table,))
     return {day for (day,) in rows}
 
 

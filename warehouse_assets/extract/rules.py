@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 import psycopg
 from psycopg import sql
 
+from warehouse_assets.database.errors import message_of
+from warehouse_assets.errors import UserError
 from warehouse_assets.extract import names
 from warehouse_assets.extract.source import reject_as_row
 from warehouse_assets.source.contract import Rule, Table
@@ -78,11 +80,32 @@ def apply_rules(connection: psycopg.Connection, table: Table, relation: sql.Comp
             found = connection.execute(query).rowcount
     except (psycopg.ProgrammingError, psycopg.DataError):
         require_conditions(connection, table)
+        _require_judgements(connection, table, relation, rules)
         raise
     if not found:
         return 0
     connection.execute("insert into pg_temp.extract_broken select row_id, errors, flags from pg_temp.extract_found")
     return _set_aside(connection, table, relation)
+
+
+def _require_judgements(
+    connection: psycopg.Connection, table: Table, relation: sql.Composable, rules: Sequence[Rule]
+) -> None:
+    """See that each rule can be judged on all rows.
+
+    Raises:
+        UserError: one cannot, such as a division by a zero that a row holds; names the rule and the remedy.
+    """
+    for rule in rules:
+        query = sql.SQL("select count(*) from {} where ({}) is false").format(relation, _condition(rule))
+        try:
+            with connection.transaction():
+                connection.execute(query)
+        except psycopg.DataError as error:
+            raise UserError(
+                f"Rule {rule.name} of table {table.name} cannot be judged on every row ({message_of(error)}); "
+                f"correct its `expect` in the sources YAML of {table.system}, with nullif(…, 0) below a division."
+            ) from error
 
 
 def conditions(table: Table) -> list[Rule]:

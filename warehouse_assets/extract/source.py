@@ -239,7 +239,8 @@ def source_now(connection: psycopg.Connection) -> datetime:
         "and has_table_privilege(to_regclass('simulator.state'), 'select')"
     ).fetchone()
     assert row is not None  # noqa: S101  a select without from has one row
-    now, is_simulated = row
+    now: datetime = row[0]
+    is_simulated = row[1]
     clock = connection.execute("select max(clock) from simulator.state").fetchone() if is_simulated else None
     return max(now, clock[0]) if clock and clock[0] else now
 
@@ -342,8 +343,10 @@ def reject_as_row(reject: Reject) -> tuple[str, str]:
     """The rule and the JSON text under which a refused row stands in quarantine.
 
     The values of a row that could be read stand under their names; what cannot be read stands under ``text``. File,
-    line and reason stand beside them.
+    line and reason stand beside them. NaN and infinity, which JSON lacks, are written as text.
     """
-    row: dict[str, Any] = {"text": reject.raw} if reject.rule == "unreadable_row" else json.loads(reject.raw)
+    row: dict[str, Any] = (
+        {"text": reject.raw} if reject.rule == "unreadable_row" else json.loads(reject.raw, parse_constant=str)
+    )
     row |= {"_reason": reject.reason, "_file": reject.file, "_line": reject.line}
     return reject.rule, json.dumps(row)

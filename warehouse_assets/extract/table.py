@@ -114,7 +114,7 @@ def _load_first(job: Job, state: TableState | None, is_new: bool) -> bool:
     set_watermark(job, loaded.watermark)
     load.latest_day = loaded.latest_day
     load.is_reconciled = True
-    days = loaded.days | record.days_ever(warehouse, table) if state is not None else loaded.days
+    days = loaded.days | record.days_ever(warehouse, table.name) if state is not None else loaded.days
     load.dirty_days = write_dirty_days(warehouse, table.name, batch_id, days)
     expect_identity(table, load.rows_extracted, load.rows_raw + load.rows_rejected)
     return bool(loaded.rows or days)

@@ -15,7 +15,7 @@ import pandas as pd
 from warehouse_assets.errors import UserError
 from warehouse_assets.forecast.backtest import Progress
 from warehouse_assets.forecast.frequency import frequency_of
-from warehouse_assets.forecast.model import ForecastResult, forecast, no_progress
+from warehouse_assets.forecast.model import ForecastResult, forecast, no_progress, require_horizon
 
 COLUMNS = ("unique_id", "ds", "y")
 MISSING = {"", "na", "nan", "null", "none"}
@@ -57,8 +57,7 @@ def forecast_file(
     Raises:
         UserError: the file or an argument cannot be used; says the file, the line and the remedy.
     """
-    if horizon < 1:
-        raise UserError(f"The horizon is {horizon}; ask for 1 step or more.")
+    require_horizon(horizon)
     frequency_of(freq)
     if not output.parent.is_dir():
         raise UserError(f"The folder of {output} does not exist; create it or choose another output.")
@@ -203,7 +202,8 @@ def _refuse_twice(frame: pd.DataFrame, path: Path, lines: list[int]) -> None:
         shown = str(row["ds"]).removesuffix(" 00:00:00")
         raise UserError(
             f"{path}, line {lines[twice[0]]}: series {row['unique_id']!r} has {shown} already on line {first}; "
-            "keep one of the rows, or add them up."
+            "keep one of the rows, or add them up (or, where a clock was set back, write times with their zone: "
+            "2025-11-02T01:00-05:00)."
         )
 
 

@@ -20,6 +20,8 @@ from warehouse_assets.forecast.panel import Panel, build_panel
 from warehouse_assets.forecast.prophet_candidate import ProphetTrials, try_prophet
 from warehouse_assets.forecast.scoring import covered, masked_mean, smape
 
+LONGEST_HORIZON = 10_000
+"""Steps ahead, a year of hours and more; what is kept of past origins grows with it."""
 PROPHET_SERIES = 3
 PROPHET_SECONDS = 15.0
 """Three series take 3-4 s on a free core; the limit is for a machine that is not."""
@@ -62,6 +64,12 @@ class ForecastResult:
     prophet_json: dict[str, str] = field(default_factory=dict)
     clipped: int = 0
     seconds: float = 0.0
+
+
+def require_horizon(horizon: int) -> None:
+    """Raise a UserError unless so many steps can be forecast."""
+    if not 1 <= horizon <= LONGEST_HORIZON:
+        raise UserError(f"The horizon is {horizon}; ask for 1 to {LONGEST_HORIZON:,} steps.")
 
 
 def no_progress(text: str, done: int, total: int) -> None:
@@ -109,8 +117,7 @@ def forecast(
         UserError: see `build_panel`; or horizon, level or freq out of range.
     """
     began = time.monotonic()
-    if horizon < 1:
-        raise UserError(f"The horizon is {horizon}; ask for 1 step or more.")
+    require_horizon(horizon)
     if not 1 <= level <= 99.9:
         raise UserError(f"The level is {level}; give the percent that intervals should cover, 1 to 99.9.")
     frequency = frequency_of(freq)

@@ -181,6 +181,12 @@ def _offsets(codes: Ints, offsets: Ints, names: pd.Index, ds: pd.Series, frequen
         wrong = offsets != own[codes]
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
+        if frequency.name == "MS":
+            own_row = int(np.flatnonzero((codes == codes[row]) & (offsets == own[codes[row]]))[0])
+            raise UserError(
+                f"Series {names[codes[row]]!r} has dates on several days of the month, {_shown(ds.iloc[row])} and "
+                f"{_shown(ds.iloc[own_row])}: give one row a month, or choose another frequency."
+            )
         raise UserError(
             f"Series {names[codes[row]]!r} has a date off its {frequency.name} grid, {_shown(ds.iloc[row])}: "
             "every date must be a whole number of steps from the first; choose another frequency or move the date."

@@ -85,7 +85,9 @@ def write_forecasts(
     model_version_id: int,
     run_id: str | None,
 ) -> tuple[int, set[date]]:
-    """Replace the forecasts made at the same origin, in the open transaction; those of other origins stay.
+    """Replace the forecasts made at each series' origin or later, in the open transaction; those of earlier ones stay.
+
+    Of a series that is gone, those go that were made at any of these origins or later.
 
     Returns the rows written and every target date that was there before or is there now.
     """
@@ -112,9 +114,24 @@ def write_forecasts(
             "run_id": run_id,
         }
     )
+    made = origins.dt.date
     replaced = connection.execute(
-        "delete from ml.forecast where grain = %s and origin_date = any(%s) returning target_date",
-        (grain.name, sorted(set(frame["origin_date"]))),
+        """
+        delete from ml.forecast as present
+        where
+            grain = %(grain)s
+            and origin_date >= %(first)s
+            and origin_date >= coalesce(
+                (
+                    select made.origin_date
+                    from unnest(%(series)s::text[], %(origins)s::date[]) as made (series_id, origin_date)
+                    where made.series_id = present.series_id
+                ),
+                %(first)s
+            )
+        returning target_date
+        """,
+        {"grain": grain.name, "first": made.min(), "series": list(made.index), "origins": list(made)},
     ).fetchall()
     types = dict.fromkeys(frame.columns, "text") | {
         "target_date": "date",

@@ -20,7 +20,7 @@ from warehouse_assets.source.profiles.choice import stored_profile
 from warehouse_assets.source.profiles.mapping import describe, map_table
 
 _STATE = """
-    select source_table, watermark, highest_cursor, extracted_at, select_hash, rows_raw + rows_quarantined > 0 as has_rows
+    select source_table, watermark, highest_cursor, extracted_at, select_hash, rows_raw + rows_quarantined > 0
     from etl.table_state
 """
 
@@ -38,9 +38,9 @@ class _Held(NamedTuple):
 def moved_tables(settings: Settings) -> list[str] | None:
     """The tables whose source is ahead of the warehouse; None where the warehouse was never filled.
 
-    A database is asked for the latest cursor value of each table, a file for its time of modification. A row dated ahead
-    of the source's now, once read, is no news, and hides none. Rows deleted
-    in the source move neither: the daily key reconciliation finds them. A table of which the warehouse holds no row
+    A database is asked for the latest cursor value of each table, a file for its time of modification. A row dated
+    ahead of the source's now, once read, is no news, and hides none. Rows deleted in the source move neither: the
+    daily key reconciliation finds them. A table of which the warehouse holds no row
     has moved if the source has one now. One without a cursor counts as moved whenever the warehouse holds rows of it:
     only reading it can tell, and a change must not wait longer than its schedule. So does one whose SELECT has changed,
     and one that the source cannot compare: the run says why.

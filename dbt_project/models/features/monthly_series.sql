@@ -1,4 +1,5 @@
--- One row per series (metric, level, entity) and complete month.
+-- One row per series (metric, level, entity) and complete month, up to the last one with entries of the company: what has not
+-- been billed or booked yet is not 0.
 {{
     config(
         sources=[
@@ -43,7 +44,12 @@ month_total as (
 ),
 
 series as (
-    select metric, level, entity_id, min(ds) as first_month
+    select
+        metric,
+        level,
+        entity_id,
+        min(ds) as first_month,
+        max(max(ds)) over (partition by metric) as last_month
     from month_total
     group by metric, level, entity_id
 )
@@ -63,7 +69,7 @@ cross join first_month
 cross join
     lateral generate_series(
         greatest(series.first_month, first_month.month)::timestamp,
-        clock.clock_month - interval '1 month',
+        least(clock.clock_month - interval '1 month', series.last_month),
         interval '1 month'
     ) as series_month (month)
 left join month_total

@@ -118,7 +118,8 @@ def _spool(
             )
             for batch in reader:
                 numbers = lines.of_batch(batch, refused)
-                _write(batch, names, numbers, file, writer, watch.has_nul or stream.has_broken)
+                may_be_unreadable = watch.has_nul or stream.has_broken
+                _write(batch, names, numbers, file, writer, delimiter if may_be_unreadable else None)
                 _hand_on(lines.of_refused(), len(names), file, writer)
         except pa.ArrowInvalid as error:
             if "too short" in str(error) or "Empty CSV" in str(error):
@@ -194,22 +195,46 @@ def _write(
     lines: "npt.NDArray[np.int64]",
     file: LocalFile,
     writer: SpoolWriter,
-    may_be_unreadable: bool,
+    delimiter: str | None,
 ) -> None:
+    """Write the rows of a batch but those without any value; with a ``delimiter``, set aside those that are no text."""
     import pyarrow as pa
 
-    if may_be_unreadable:
+    batch, lines = _without_blank(batch, lines)
+    if delimiter is not None:
         keep: list[int] = []
         for index, values in enumerate(zip(*(column.to_pylist() for column in batch.columns), strict=True)):
             reason = _why_unreadable(values, names)
             if reason is None:
                 keep.append(index)
             else:
-                raw = ",".join(value or "" for value in values)
-                writer.refuse(Reject("unreadable_row", reason, _as_in_file(raw), file.shown, int(lines[index])))
+                record = io.StringIO()
+                csv.writer(record, delimiter=delimiter, lineterminator="").writerow(values)
+                raw = _as_in_file(record.getvalue())
+                writer.refuse(Reject("unreadable_row", reason, raw, file.shown, int(lines[index])))
         batch = batch.take(pa.array(keep, pa.int64()))
         lines = lines[keep]
     writer.write(names, batch.columns, file.shown, pa.array(lines, pa.int64()))
+
+
+def _without_blank(
+    batch: "pa.RecordBatch", lines: "npt.NDArray[np.int64]"
+) -> tuple["pa.RecordBatch", "npt.NDArray[np.int64]"]:
+    """The batch without its blank lines: in a file of several columns those without any value."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if batch.num_columns == 1:
+        return batch, lines
+    is_blank = np.ones(batch.num_rows, dtype=bool)
+    for column in batch.columns:
+        empty = pc.equal(pc.fill_null(pc.binary_length(column), 0), 0)
+        is_blank &= empty.to_numpy(zero_copy_only=False)
+        if not is_blank.any():
+            return batch, lines
+    keep = np.flatnonzero(~is_blank)
+    return batch.take(pa.array(keep)), lines[keep]
 
 
 def _why_unreadable(values: tuple[str | None, ...], names: list[str]) -> str | None:

@@ -85,6 +85,9 @@ def describe(connection: psycopg.Connection, profile: PostgresProfile, table: st
         raise UserError(
             f"{profile.where(table)} is refused by the source database ({message_of(error)}); correct it."
         ) from error
+    names = [name for name, _ in given]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"{profile.where(table)} gives column {twice[0]!r} twice; leave one of them out.")
     return {name: types[code] for name, code in given}
 
 
