@@ -132,8 +132,8 @@ def test_a_new_rule_judges_all_rows(loaded: Company) -> None:
 def test_days_described_anew_are_dirty(loaded: Company) -> None:
     def days(table: str) -> list[object]:
         return loaded.ask(
-            "select business_date from etl.dirty_day inner join etl.table_state using (source_table, batch_id) "
-            f"where source_table = '{table}' order by 1"  # noqa: S608  our own
+            "select business_date from etl.dirty_day inner join etl.table_state using (source_table, batch_id) "  # noqa: S608  our own
+            f"where source_table = '{table}' order by 1"
         )
 
     touched = loaded.ask("select distinct service_date from raw.stops order by 1")

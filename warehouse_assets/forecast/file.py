@@ -202,8 +202,8 @@ def _refuse_twice(frame: pd.DataFrame, path: Path, lines: list[int]) -> None:
         shown = str(row["ds"]).removesuffix(" 00:00:00")
         raise UserError(
             f"{path}, line {lines[twice[0]]}: series {row['unique_id']!r} has {shown} already on line {first}; "
-            "keep one of the rows, or add them up (or, where a clock was set back, write times with their zone: "
-            "2025-11-02T01:00-05:00)."
+            f"{'write times with their zone if the clock was set back' if ':' in shown else 'keep one of the rows'}, "
+            "or add them up."
         )
 
 
