@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import LiteralString
 
 import psycopg
-import pytest
 from warehouse_command import run_command
 
 from warehouse_assets.commands.home import process_environment
@@ -349,12 +348,10 @@ def test_a_server_stopped_under_a_run_is_one_sentence_and_the_next_run_heals(fil
     assert ended == [["SUCCESS"], ["FAILURE"]], "the broken run shows as failed"
 
 
-# Regression: a model of these jobs read tables that the jobs do not extract, and in a new warehouse nobody had.
-@pytest.mark.parametrize("job", ["operational", "financial"])
-def test_any_job_may_be_the_first_of_a_warehouse(new_home: Callable[[str], Path], job: str) -> None:
-    home = new_home(f"first-{job}")
+# Regression: models of the job read tables that it does not extract, and a view on forecasts that nobody had made.
+def test_a_job_may_be_the_first_of_a_warehouse(new_home: Callable[[str], Path]) -> None:
     company = [f"--set={setting}" for setting in ("customers=10", "days=40", "depots=1")]
-    outcome = run_command(home, "run", "--preset", "small", *company, "--job", job)
+    outcome = run_command(new_home("first"), "run", "--preset", "small", *company, "--job", "operational")
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
 
 

@@ -219,27 +219,29 @@
                 select business_date from dirty where source_table = 'intermediate.int_data_clock'
                 union
                 select {{ data_clock() }}
+            ),
+
+            touched as (
+                select range_agg(daterange(
+                    dirty.business_date + reach.days_from, dirty.business_date + reach.days_to, '[]'
+                )) as days
+                from dirty
+                inner join reach on reach.source_table = dirty.source_table
+            ),
+
+            told as (
+                select range_agg(daterange(business_date - 90, business_date - 1, '[]')) as days
+                from dirty
+                where source_table = 'intermediate.int_customer__agreement_period'
             )
 
             select candidate.as_of as business_date
             from candidate
-            where exists (
-                select
-                from dirty
-                inner join reach on reach.source_table = dirty.source_table
-                where
-                    candidate.as_of between dirty.business_date + reach.days_from and dirty.business_date + reach.days_to
-            )
-            or (
-                candidate.as_of + 90 <= {{ data_clock() }}
-                and exists (
-                    select
-                    from dirty
-                    where
-                        dirty.source_table = 'intermediate.int_customer__agreement_period'
-                        and candidate.as_of between dirty.business_date - 90 and dirty.business_date - 1
-                )
-            )
+            cross join touched
+            cross join told
+            where
+                candidate.as_of <@ touched.days
+                or (candidate.as_of <@ told.days and candidate.as_of + 90 <= {{ data_clock() }})
         {%- endset -%}
         {{ register_changed_days(this.schema ~ '.' ~ this.identifier, days) }}
     {%- endif -%}
