@@ -103,7 +103,7 @@ def read_label(label: Any, rows: int) -> tuple[Floats, NDArray[np.bool_]]:
     if not distinct:
         raise UserError("No row has a label; give the outcome (left or stayed) of at least some customers.")
     if len(distinct) > 2:
-        shown = ", ".join(repr(getattr(value, "item", lambda value=value: value)()) for value in distinct[:4])
+        shown = ", ".join(map(repr, pd.Series(distinct[:4]).tolist()))
         rest = " …" if distinct[4:] else ""
         raise UserError(f"The label has {len(distinct)} different values ({shown}{rest}); it must have two.")
     if len(distinct) == 2 and _are_numbers(distinct):
