@@ -4,7 +4,7 @@
     config(
         day='service_date',                 date column the table is partitioned by; every row has one
         sources=['route_stops', ...],       raw tables it depends on, also through other models
-        reach={'loads': [0, 6]},            optional: a dirty day of loads also touches the 6 days after it
+        reach={'loads': [0, 6]},            optional: a dirty day of loads also touches the 6 days after it; [] touches none
         running=true,                       optional: a day depends on those before it; rebuilds from the first dirty day on
         indexes=[...],                      as in dbt
     )
@@ -214,8 +214,7 @@
 {% macro months_expected(relation) -%}
     {%- set sources = [] -%}
     {%- for source_table in model_sources() -%}
-        {%- set reach = config.get('reach', {}).get(source_table, [0, 0]) -%}
-        {%- if reach[0] <= reach[1] -%} {%- do sources.append(source_table) -%} {%- endif -%}
+        {%- if config.get('reach', {}).get(source_table, [0, 0]) -%} {%- do sources.append(source_table) -%} {%- endif -%}
     {%- endfor -%}
     select distinct date_trunc('month', dirty_day.business_date)::date as month
     from etl.dirty_day

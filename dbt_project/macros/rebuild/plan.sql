@@ -39,7 +39,7 @@
     reach (source_table, days_from, days_to) as (
         values
         {%- for source_table in model_sources() %}
-            {%- set reach = config.get('reach', {}).get(source_table, [0, 0]) %}
+            {%- set reach = config.get('reach', {}).get(source_table, [0, 0]) or [1, 0] %}
             ('{{ source_table }}', {{ reach[0] }}, {{ reach[1] }}){{ ',' if not loop.last }}
         {%- endfor %}
     ),

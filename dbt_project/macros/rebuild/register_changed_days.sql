@@ -40,8 +40,21 @@
 {% endmacro %}
 
 
-{#- Post-hook of int_data_clock: when the clock moves, the days from the old to the new one have changed. When there is one at
-    last, all have since the first day of a century that raw knows: tables of agreements or budgets had none to go to. -#}
+{#- Pre-hook of int_data_clock: notes whether there was a table, be it without a row, from which others were built. -#}
+{% macro keep_clock() %}
+    do $keep$
+    begin
+        drop table if exists pg_temp.clock_before;
+        create temporary table clock_before on commit drop as
+        select to_regclass('{{ this.include(database=false) }}') is not null as was_built;
+    end
+    $keep$
+{% endmacro %}
+
+
+{#- Post-hook of int_data_clock: when the clock moves, the days from the old to the new one have changed. Where others were built
+    before there was a clock, all have since the first day of a century that raw knows: agreements and budgets had no day to
+    go to. -#}
 {% macro register_clock_days() %}
     {%- set moved_days -%}
         select generate_series(
@@ -53,7 +66,13 @@
                 select
                     coalesce(
                         (select latest_day from etl.table_state where source_table = 'intermediate.int_data_clock'),
-                        (select min(business_date) from etl.dirty_day where business_date > clock.clock_day - 36525)
+                        (
+                            select min(business_date)
+                            from etl.dirty_day
+                            where
+                                business_date > clock.clock_day - 36525
+                                and (select was_built from pg_temp.clock_before)
+                        )
                     ) as latest_day
             ) as known
         where clock.clock_day is distinct from known.latest_day

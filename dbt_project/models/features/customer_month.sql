@@ -9,15 +9,15 @@
             'intermediate.int_customer__feature_day',
         ],
         reach={
-            'route_stops': [1, 0], 'service_tickets': [1, 0], 'surveys': [1, 0], 'portal_sessions': [1, 0],
-            'portal_events': [1, 0], 'service_orders': [1, 0], 'invoices': [1, 0], 'payments': [1, 0],
-            'service_agreements': [1, 0], 'service_agreement_prices': [1, 0], 'loads': [1, 0],
-            'vehicle_telemetry': [1, 0], 'expenses': [1, 0],
+            'route_stops': [], 'service_tickets': [], 'surveys': [], 'portal_sessions': [],
+            'portal_events': [], 'service_orders': [], 'invoices': [], 'payments': [],
+            'service_agreements': [], 'service_agreement_prices': [], 'loads': [],
+            'vehicle_telemetry': [], 'expenses': [],
         },
         pre_hook='set local enable_nestloop = off',
     )
 }}
--- A reach of [1, 0] is no day at all: int_customer__feature_day works out which months these tables change.
+-- An empty reach is no day at all: int_customer__feature_day works out which months these tables change.
 -- Features rest on rows dated before the day, whatever became of them later; only the label looks ahead.
 {% set first_read_day = first_rebuilt_day() ~ ' - 366' %}
 with feature_day as (

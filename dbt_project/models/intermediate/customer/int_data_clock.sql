@@ -6,6 +6,7 @@
         sources=[
             'loads', 'route_stops', 'invoices', 'payments', 'service_tickets', 'portal_sessions', 'vehicle_telemetry', 'expenses'
         ],
+        pre_hook="{{ keep_clock() }}",
         post_hook="{{ register_clock_days() }}",
     )
 }}

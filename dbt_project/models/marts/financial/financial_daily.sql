@@ -15,14 +15,14 @@
             'intermediate.int_customer__account',
         ],
         reach={
-            'loads': [1, 0], 'route_stops': [1, 0], 'service_tickets': [1, 0],
-            'portal_sessions': [1, 0], 'vehicle_telemetry': [1, 0],
+            'loads': [], 'route_stops': [], 'service_tickets': [],
+            'portal_sessions': [], 'vehicle_telemetry': [],
         },
         running=true,
         pre_hook='set local enable_nestloop = off',
     )
 }}
--- A reach of [1, 0] is no day at all: these tables only move the clock.
+-- An empty reach is no day at all: these tables only move the clock.
 with clock as (
     select clock_day from {{ ref('int_data_clock') }}
 ),
