@@ -207,9 +207,19 @@
                     ('intermediate.int_data_clock', -90, -90)
             ),
 
+            -- features begin with history; where it begins later now, the months it has lost change too
+            beginning as (
+                select min(first_day) as first_day
+                from (
+                    select first_day from {{ ref('int_customer__history') }}
+                    union all
+                    select business_date from dirty where source_table = 'intermediate.int_customer__history'
+                ) as days
+            ),
+
             candidate as (
                 select generate_series(
-                    date_trunc('month', min(business_date) - 90),
+                    date_trunc('month', greatest(min(business_date) - 90, (select first_day from beginning))),
                     date_trunc('month', {{ data_clock() }}::timestamp),
                     interval '1 month'
                 )::date as as_of
