@@ -13,8 +13,8 @@ budget as (
     select
         coalesce(depot_id, 'unassigned') as depot_id,
         budget_month as month,
-        coalesce(sum(amount_usd) filter (where category = 'revenue'), 0) as revenue_usd,
-        coalesce(sum(amount_usd) filter (where category <> 'revenue'), 0) as cost_usd
+        sum(amount_usd) filter (where category = 'revenue') as revenue_usd,
+        sum(amount_usd) filter (where category <> 'revenue') as cost_usd
     from {{ ref('stg_billing__budgets') }}
     group by coalesce(depot_id, 'unassigned'), budget_month
 )

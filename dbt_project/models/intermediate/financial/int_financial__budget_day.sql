@@ -8,8 +8,8 @@ budget_month as (
         coalesce(depot_id, 'unassigned') as depot_id,
         budget_month,
         extract(day from budget_month + interval '1 month' - interval '1 day')::integer as days_in_month,
-        coalesce(sum(amount_usd) filter (where category = 'revenue'), 0) as revenue_usd,
-        coalesce(sum(amount_usd) filter (where category <> 'revenue'), 0) as cost_usd
+        sum(amount_usd) filter (where category = 'revenue') as revenue_usd,
+        sum(amount_usd) filter (where category <> 'revenue') as cost_usd
     from budgets
     group by coalesce(depot_id, 'unassigned'), budget_month
 )

@@ -3,13 +3,15 @@ with runs as (
     select * from {{ ref('route_run') }}
 ),
 
--- a return more than a day after the departure is a typing error
+-- a return more than a day after the departure is a typing error; a truck still out was there at its last stop
 bounded as (
     select
         *,
         coalesce(started_at, planned_start_at) as departed_at,
         case
             when ended_at >= started_at then least(ended_at, started_at + interval '24 hours')
+            when status = 'in_progress' and ended_at is null and last_stop_at > started_at
+                then least(last_stop_at, started_at + interval '24 hours')
             else coalesce(started_at, planned_start_at)
         end as returned_at
     from runs

@@ -3,6 +3,20 @@ with shifts as (
     select * from {{ ref('stg_operations__shifts') }}
 ),
 
+-- a driver still out was there at the last stop
+out as (
+    select driver_id, service_date, max(last_stop_at) as last_stop_at
+    from {{ ref('route_run') }}
+    where status = 'in_progress' and ended_at is null
+    group by driver_id, service_date
+),
+
+seen as (
+    select shifts.*, coalesce(shifts.clock_out_at, out.last_stop_at) as seen_until_at
+    from shifts
+    left join out on out.driver_id = shifts.driver_id and out.service_date = shifts.shift_date
+),
+
 bounded as (
     select
         shift_id,
@@ -10,10 +24,10 @@ bounded as (
         coalesce(depot_id, 'unassigned') as depot_id,
         driver_id,
         clock_in_at,
-        least(clock_out_at, clock_in_at + interval '24 hours') as clock_out_at,
+        least(seen_until_at, clock_in_at + interval '24 hours') as clock_out_at,
         coalesce(break_minutes, 0) as break_minutes
-    from shifts
-    where clock_out_at > clock_in_at
+    from seen
+    where seen_until_at > clock_in_at
 ),
 
 clocked as (

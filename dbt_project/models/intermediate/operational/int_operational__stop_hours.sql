@@ -12,7 +12,7 @@ quarters as (
         count(*) as stops,
         count(*) filter (where is_lift) as lifts,
         count(*) filter (where is_missed) as missed_pickups,
-        sum(weight_tons) as lifted_tons,
+        sum(weight_tons) filter (where is_lift) as lifted_tons,
         sum(cost_share_usd) as route_cost_usd
     from stops
     group by 1, 2, 3

@@ -43,7 +43,8 @@ reached as (
     select
         route_run_id,
         service_date,
-        count(*) as reached_stops
+        count(*) as reached_stops,
+        max(coalesce(departed_at, arrived_at)) as last_stop_at
     from {{ ref('stg_operations__route_stops') }}
     where {{ in_rebuilt_days('service_date') }} and (actual_sequence is not null or arrived_at is not null)
     group by route_run_id, service_date
@@ -81,6 +82,7 @@ tipped as (
 timed as (
     select
         *,
+        coalesce(status = 'in_progress', false) and ended_at is null as is_under_way,
         case when 'fuel_plausible' = any(rule_flags) then null else fuel_gallons end as plausible_gallons,
         case when planned_end_at >= planned_start_at then {{ minutes_between('planned_start_at', 'planned_end_at') }} end::numeric
             as planned_minutes,
@@ -88,6 +90,7 @@ timed as (
     from runs
 ),
 
+-- what a run under way will cost is not known before it has ended
 -- a driver's wages go to the runs of the day by their time on the road, equally where no time is known
 shared as (
     select
@@ -107,13 +110,16 @@ costed as (
         coalesce(tipped.loads, 0)::integer as loads,
         tipped.tipped_tons,
         case
+            when shared.is_under_way then null
             when wages.wages_usd is not null then wages.wages_usd * shared.share_of_day_ratio
             else coalesce(shared.actual_minutes, 0) / 60 * {{ var('driver_usd_per_hour') }}
         end::numeric(14, 2) as labor_usd,
-        (
-            coalesce(shared.plausible_gallons, shared.actual_miles / {{ var('miles_per_gallon') }}, 0)
-            * {{ var('fuel_usd_per_gallon') }}
-        )::numeric(14, 2) as fuel_usd,
+        case
+            when not shared.is_under_way or shared.plausible_gallons is not null
+                then
+                    coalesce(shared.plausible_gallons, shared.actual_miles / {{ var('miles_per_gallon') }}, 0)
+                    * {{ var('fuel_usd_per_gallon') }}
+        end::numeric(14, 2) as fuel_usd,
         coalesce(tipped.tip_fee_usd, 0)::numeric(14, 2) as tip_fee_usd
     from shared
     left join wages on wages.driver_id = shared.driver_id and wages.shift_date = shared.service_date
@@ -134,6 +140,7 @@ select
     costed.planned_minutes::numeric(10, 2) as planned_minutes,
     costed.actual_minutes::numeric(10, 2) as actual_minutes,
     coalesce(reached.reached_stops, 0)::integer as reached_stops,
+    reached.last_stop_at,
     costed.loads,
     costed.tipped_tons::numeric(14, 6) as tipped_tons,
     costed.plausible_gallons::numeric(10, 2) as plausible_gallons,

@@ -3,7 +3,7 @@
     config(
         sources=[
             'customers', 'service_agreements', 'service_agreement_prices', 'service_orders', 'depots', 'route_stops',
-            'service_tickets', 'surveys', 'portal_sessions', 'portal_events', 'invoices', 'payments', 'expenses',
+            'service_tickets', 'surveys', 'portal_sessions', 'portal_events', 'invoices', 'invoice_lines', 'payments', 'expenses',
             'ml.churn_prediction', 'intermediate.int_data_clock',
         ],
         indexes=[{'columns': ['rfm_segment']}, {'columns': ['depot_id']}],
@@ -216,13 +216,14 @@ ordered as (
     group by service_orders.customer_id
 ),
 
+-- of service, not of recyclables sold to the customer
 -- bills follow the service by a month and the present month is not billed yet: the twelve whole months before it, less those
 -- whose service history does not hold, or holds without the bills of the month before
 earned as (
     select
         customer_profitability.customer_id,
-        sum(customer_profitability.revenue_usd) as revenue_usd,
-        sum(customer_profitability.contribution_usd) as contribution_usd
+        sum(customer_profitability.revenue_usd - customer_profitability.recycling_sales_usd) as revenue_usd,
+        sum(customer_profitability.contribution_usd - customer_profitability.recycling_sales_usd) as contribution_usd
     from customer_profitability
     cross join clock
     left join history on true

@@ -3,9 +3,9 @@
     config(
         materialized='business_days',
         day='month',
-        sources=['invoices', 'expenses', 'route_stops', 'intermediate.int_customer__account'],
+        sources=['invoices', 'invoice_lines', 'expenses', 'route_stops', 'intermediate.int_customer__account'],
         reach={
-            'invoices': [-30, 0], 'expenses': [-30, 0], 'route_stops': [-30, 0],
+            'invoices': [-30, 0], 'invoice_lines': [-30, 0], 'expenses': [-30, 0], 'route_stops': [-30, 0],
             'intermediate.int_customer__account': [-30, 0],
         },
     )
@@ -64,6 +64,19 @@ revenue as (
     select customer_id, month, sum(revenue_usd) as revenue_usd from invoices group by customer_id, month
 ),
 
+sales as (
+    select
+        customer_id,
+        {{ month_of.format('invoice_date') }} as month,
+        sum(amount_usd) as recycling_sales_usd
+    from {{ ref('stg_billing__invoice_lines') }}
+    where
+        line_of_business = 'recycling_sales'
+        and invoice_date >= {{ first_rebuilt_day() }}
+        and {{ in_rebuilt_days(month_of.format('invoice_date')) }}
+    group by 1, 2
+),
+
 service as (
     select customer_id, month, sum(lifts) as lifts, sum(collected_tons) as collected_tons
     from service_days
@@ -95,10 +108,12 @@ shared as (
 costed as (
     select
         shared.*,
+        coalesce(sales.recycling_sales_usd, 0) as recycling_sales_usd,
         round(coalesce(shared.ton_share * cost_pool.disposal_usd, 0), 2) as disposal_cost_usd,
         round(coalesce(shared.lift_share * cost_pool.collection_usd, 0), 2) as collection_cost_usd
     from shared
     left join cost_pool on cost_pool.depot_id = shared.depot_id and cost_pool.month = shared.month
+    left join sales on sales.customer_id = shared.customer_id and sales.month = shared.month
 )
 
 select
@@ -110,6 +125,7 @@ select
     lifts::integer as lifts,
     collected_tons::numeric(12, 4) as collected_tons,
     revenue_usd::numeric(14, 2) as revenue_usd,
+    recycling_sales_usd::numeric(14, 2) as recycling_sales_usd,
     disposal_cost_usd::numeric(14, 2) as disposal_cost_usd,
     collection_cost_usd::numeric(14, 2) as collection_cost_usd,
     (revenue_usd - disposal_cost_usd - collection_cost_usd)::numeric(14, 2) as contribution_usd,

@@ -96,7 +96,7 @@ visited as (
         count(*) filter (where is_contaminated)::integer as contaminated_stops,
         count(*) filter (where is_overage)::integer as overage_stops,
         count(*) filter (where sequence_change <> 0)::integer as stops_out_of_sequence,
-        sum(weight_tons) as lifted_tons,
+        sum(weight_tons) filter (where is_lift) as lifted_tons,
         sum(minutes_at_stop) as minutes_at_stops,
         avg(arrival_delay_minutes) as arrival_delay_minutes,
         sum(miles_from_previous) + coalesce(sum(miles_back_to_depot), 0) as driven_order_miles
@@ -112,6 +112,7 @@ joined as (
         costs.plausible_gallons,
         costs.planned_minutes,
         costs.actual_minutes,
+        costs.last_stop_at,
         costs.loads,
         costs.tipped_tons,
         costs.labor_usd,
@@ -190,8 +191,11 @@ scored as (
         end as punctuality_score,
         case when actual_miles > 0 and planned_miles >= 0 then 100 * least(planned_miles / actual_miles, 1) end
             as distance_score,
-        case when planned_tons > 0 and tons is not null then 100 * least(tons / planned_tons, 1) end
-            as load_score
+        -- a truck still out is not full yet
+        case
+            when planned_tons > 0 and tons is not null and coalesce(status, '') <> 'in_progress'
+                then 100 * least(tons / planned_tons, 1)
+        end as load_score
     from measured
 )
 
@@ -211,6 +215,7 @@ select
     planned_end_at,
     started_at,
     ended_at,
+    last_stop_at,
     planned_minutes,
     actual_minutes,
     (actual_minutes - planned_minutes)::numeric(10, 2) as overrun_minutes,
