@@ -245,7 +245,7 @@ def test_an_hour_passes_and_the_route_job_follows(filled_home: Path) -> None:
     assert missing == "0"
 
 
-def test_a_forced_range_rebuilds_those_days_alone(filled_home: Path) -> None:
+def test_a_forced_range_rebuilds_the_days_it_touches_alone(filled_home: Path) -> None:
     content = "select md5(string_agg(r::text, ',' order by route_run_id)) from marts.route_run r"
     before = ask(filled_home, content)
     # surveys of these days speak of the seven before them
