@@ -235,6 +235,7 @@ REFUSED = [
     (lambda h: h, {"level": 0.9}, "level is 0.9"),
     (lambda h: h, {"freq": "W"}, "off its W grid"),
     (lambda h: h, {"freq": "MS"}, "on several days of the month"),
+    (lambda h: h, {"horizon": 10_001}, "ask for 1 to 10,000 steps"),
     (lambda h: h, {"country": "Atlantis"}, "country 'Atlantis'"),
     (lambda h: h, {"fill": "guess"}, "'guess' is not known"),
 ]
