@@ -9,9 +9,9 @@ import numpy as np
 
 from warehouse_assets.forecast import boosting
 from warehouse_assets.forecast.frequency import CALENDAR_COLUMNS, Floats, Ints
-from warehouse_assets.forecast.holiday_slide import holiday_slide
+from warehouse_assets.forecast.holiday_slide import HolidayWeeks, apply_slide, holiday_slide
 from warehouse_assets.forecast.month_days import month_events, month_median
-from warehouse_assets.forecast.naive import naive_forecasts
+from warehouse_assets.forecast.naive import last_season, naive_forecasts
 from warehouse_assets.forecast.panel import Panel
 from warehouse_assets.forecast.regression import autoregression, calendar_regression
 from warehouse_assets.forecast.scoring import mase_scale, masked_mean, usable_scale
@@ -25,6 +25,12 @@ LEAST_KNOWN = 3
 """Steps a series must have before an origin to be scored there."""
 LEAST_DEVIATION = 0.02
 """Of a series' scale: one that smoothing foresees to the last digit (a straight line) is not certain to go on so."""
+
+BASELINE = "seasonal_naive"
+"""The plain copy of the last season that every forecast is held against. On dated days it is no candidate: there
+``last_week`` copies the week as it would have been without its holiday."""
+KEPT_AS_MADE = {BASELINE, "seasonal_median", "month_median", "ets_deviation"}
+"""What holidays of the horizon do not move: the baseline, days of the month, and what has been moved before."""
 
 
 @dataclass
@@ -46,6 +52,12 @@ class Backtest:
     scale: Floats
     deviation: Floats
     model: boosting.BoostedModel | None
+
+    @property
+    def candidates(self) -> list[str]:
+        """The names of those that a forecast can be made of: all that there are now but the baseline of dated days."""
+        names = [name for name, path in self.forecasts.items() if not np.isnan(path[0]).all()]
+        return [name for name in names if name != BASELINE] if "last_week" in names else names
 
     def known_at(self, origin: int) -> Floats:
         """Return the actual values of all origins with those hidden that lay after ``origin``."""
@@ -100,13 +112,21 @@ def run_backtest(
             made[number] |= {name + suffix: path for name, path in found.items() if not suffix or name == "ets"}
     past = boosting.History.of(panel.values)
     models: list[boosting.BoostedModel | None] = [None] * len(cuts)
+    slides: dict[int, Floats] = {}
 
     def one_origin(number: int) -> None:
         cut = cuts[number]
         known = panel.values[:, :cut]
-        made[number] |= naive_forecasts(known, frequency.season, frequency.seasons[-1], horizon)
-        if frequency.name == "D" and panel.is_dated:
-            made[number] |= _dated_forecasts(panel, cut, made[number]["seasonal_median"])
+        if frequency.name != "D" or not panel.is_dated:
+            made[number] |= naive_forecasts(known, frequency.season, frequency.seasons[-1], horizon)
+        else:
+            made[number][BASELINE] = last_season(known, frequency.season, horizon)
+            weeks = _holiday_weeks(panel, cut, horizon)
+            slides[number], known = weeks.ahead, weeks.history
+            usual = naive_forecasts(known, frequency.season, frequency.seasons[-1], horizon)
+            usual["last_week"] = usual.pop(BASELINE)
+            made[number] |= usual
+            made[number] |= _month_forecasts(panel, cut, apply_slide(usual["seasonal_median"], weeks.ahead))
         near = known[:, -frequency.smoothing_history :]
         made[number]["autoregression"] = autoregression(near, frequency, horizon)
         if frequency.name != "h":
@@ -126,6 +146,10 @@ def run_backtest(
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
         for done, _ in enumerate(pool.map(_call, jobs), start=1):
             progress("models fitted", done, len(jobs))
+    for number, ahead in slides.items():
+        made[number] |= {
+            name: apply_slide(path, ahead) for name, path in made[number].items() if name not in KEPT_AS_MADE
+        }
     scale = _scales(panel, cuts)
     deviation = _deviations(np.stack([found.pop("ets_deviation") for found in made]), scale)
     names = sorted({name for found in made for name in found})
@@ -175,20 +199,30 @@ def _calendar_regression(panel: Panel, near: Floats, cut: int, horizon: int) -> 
     return calendar_regression(near, calendar, phase, panel.frequency, horizon)
 
 
-def _dated_forecasts(panel: Panel, cut: int, usual: Floats) -> dict[str, Floats]:
-    """Forecast by day of the month, and by the usual week with its holidays and the month's events.
+def _holiday_weeks(panel: Panel, cut: int, horizon: int) -> HolidayWeeks:
+    """Learn the weeks of holidays, for each set of series that end on the same day."""
+    history, ahead = panel.values[:, :cut].copy(), np.empty((len(panel.ids), horizon))
+    last_day = panel.last_step - (panel.values.shape[1] - cut)
+    for day in np.unique(last_day):
+        rows = last_day == day
+        found = holiday_slide(history[rows], int(day), panel.holidays, horizon)
+        history[rows], ahead[rows] = found.history, found.ahead
+    return HolidayWeeks(history, ahead)
+
+
+def _month_forecasts(panel: Panel, cut: int, week: Floats) -> dict[str, Floats]:
+    """Forecast by day of the month, and by the usual ``week`` with the month's events.
 
     Done for each set of series that end on the same day.
     """
-    week, month = usual.copy(), np.empty_like(usual)
+    with_events, month = np.empty_like(week), np.empty_like(week)
     last_day = panel.last_step - (panel.values.shape[1] - cut)
     for day in np.unique(last_day):
         rows = last_day == day
         known = panel.values[rows, :cut]
-        slid = holiday_slide(known, int(day), panel.holidays, usual[rows])
-        week[rows] = month_events(known, int(day), panel.holidays, slid)
-        month[rows] = month_median(known, int(day), usual.shape[1])
-    return {"seasonal_median": week, "month_median": month}
+        with_events[rows] = month_events(known, int(day), panel.holidays, week[rows])
+        month[rows] = month_median(known, int(day), week.shape[1])
+    return {"seasonal_median": with_events, "month_median": month}
 
 
 def _actual(panel: Panel, cuts: list[int], horizon: int) -> Floats:

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from warehouse_assets.errors import UserError
-from warehouse_assets.forecast.backtest import Backtest, Progress, run_backtest
+from warehouse_assets.forecast.backtest import BASELINE, Backtest, Progress, run_backtest
 from warehouse_assets.forecast.combine import Weights, apply_weights, fit_weights
 from warehouse_assets.forecast.frequency import Floats, frequency_of
 from warehouse_assets.forecast.intervals import Calibration, calibrate
@@ -172,7 +172,7 @@ def _published(backtest: Backtest, groups: NDArray[np.intp]) -> tuple[Floats, We
     The weights of an origin are learned from older origins alone. The oldest one has none to learn from: it only
     teaches, and is NaN; where there are not enough others, it takes the median of the candidates.
     """
-    names = [name for name, path in backtest.forecasts.items() if not np.isnan(path[0]).all()]
+    names = backtest.candidates
     stack = np.stack([backtest.forecasts[name] for name in names])
     paths = []
     weights = None
@@ -311,7 +311,7 @@ def _selection_frame(
     """Return one row per series: what was chosen and why."""
     actual = backtest.actual[1:]
     scale = np.where(backtest.scale[0] > 0, backtest.scale[0], np.nan)
-    naive = backtest.forecasts["seasonal_naive" if panel.frequency.season <= 24 else "naive"][1:]
+    naive = backtest.forecasts[BASELINE if panel.frequency.season <= 24 else "naive"][1:]
     naive = np.where(np.isnan(combined[1:]), np.nan, naive)  # both by the same origins
     lengths = panel.lengths
     lowest = np.nanmin(panel.values, axis=1)

@@ -21,7 +21,7 @@ def naive_forecasts(known: Floats, season: int, long_season: int, horizon: int) 
         (series, horizon) by name; NaN where a series is too short for it: ``naive`` (last value), ``drift``
         (last value plus the mean change), ``seasonal_naive``, ``seasonal_mean`` (same phase of the
         last four seasons), ``seasonal_median`` (the same of seven seasons: a holiday that moved a day leaves no
-        trace; `holiday_slide` and `month_events` add those that come), ``last_year`` (the long season back, moved by
+        trace; `month_events` adds those of the month), ``last_year`` (the long season back, moved by
         the change in level since).
     """
     count, steps = known.shape
@@ -32,7 +32,7 @@ def naive_forecasts(known: Floats, season: int, long_season: int, horizon: int) 
     first = known[np.arange(count), np.minimum(steps - length, steps - 1)]
     slope = (last[:, 0] - first) / np.maximum(length - 1, 1)
     out["drift"] = last + slope[:, None] * ahead
-    out["seasonal_naive"] = _phase(known, season, horizon, 1)
+    out["seasonal_naive"] = last_season(known, season, horizon)
     if season <= 24:
         out["seasonal_mean"] = _phase(known, season, horizon, 4)
         out["seasonal_median"] = _phase(known, season, horizon, 7, np.nanmedian)
@@ -46,6 +46,11 @@ def naive_forecasts(known: Floats, season: int, long_season: int, horizon: int) 
         else:
             out["last_year"] = np.full((count, horizon), np.nan)
     return out
+
+
+def last_season(known: Floats, season: int, horizon: int) -> Floats:
+    """Return the plain copy of the last season (series, horizon); NaN where that is unknown."""
+    return _phase(known, season, horizon, 1)
 
 
 def _phase(
