@@ -151,7 +151,13 @@ class Company:
             key = f", primary key ({', '.join(contracted.primary_key)})" if keyed else ""
             self.source(f"create table {contracted.name} ({columns}{key})")
 
-    def extract(self, *tables: str, profile: Any = None, full_refresh: bool = False) -> dict[str, TableLoad]:
+    def extract(
+        self,
+        *tables: str,
+        profile: Any = None,
+        full_refresh: bool = False,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> dict[str, TableLoad]:
         """Extract the tables (all if none is named); return the loads by table."""
         opened = profile or open_profile("default", {}, self.operational, contract=self.contract)
         loads = extract_system(
@@ -162,6 +168,7 @@ class Company:
             tables=tables or None,
             contract=self.contract,
             full_refresh=full_refresh,
+            tell=tell,
         )
         return {load.table: load for load in loads}
 

@@ -171,7 +171,8 @@ def test_the_server_killing_our_session_is_one_sentence_and_heals(company: Compa
 
 def test_a_run_that_waited_reads_the_source_as_it_is_then(company: Company) -> None:
     fill(company)
-    waiting = threading.Thread(target=company.extract, args=("stops",))
+    told: list[str] = []
+    waiting = threading.Thread(target=company.extract, args=("stops",), kwargs={"tell": told.append})
     with psycopg.connect(company.warehouse, autocommit=True) as first:
         first.execute("select pg_advisory_lock(hashtextextended('extract.system.shop', 0))")
         waiting.start()
@@ -179,19 +180,23 @@ def test_a_run_that_waited_reads_the_source_as_it_is_then(company: Company) -> N
             time.sleep(0.01)
         company.source("update stops set weight_lb = 1, updated_at = now() where stop_id = 'S7'")
     waiting.join()
+    assert told == ["another run extracts shop: waiting until it has ended"]
     assert company.rows("stops", "raw") == company.rows("stops", "source")
 
 
 # Regression: rows that another run brought while models were tested made tests fail that compare them with raw.
 def test_extraction_waits_while_models_are_built(company: Company) -> None:
     fill(company)
-    waiting = threading.Thread(target=company.extract, args=("stops",))
-    with psycopg.connect(company.warehouse) as build, raw_stands_still(build):
+    told: list[str] = []
+    waiting = threading.Thread(target=company.extract, args=("stops",), kwargs={"tell": told.append})
+    with psycopg.connect(company.warehouse) as build, raw_stands_still(build, told.append):
         waiting.start()
         while waiting.is_alive() and not company.ask("select 1 from pg_locks where not granted"):
             time.sleep(0.01)
+        assert told == ["another run builds models: extraction waits until it has ended"]
         assert company.ask("select to_regclass('raw.stops') is null") == [True]
     waiting.join()
+    assert len(told) == 1
     assert company.rows("stops", "raw") == company.rows("stops", "source")
 
 

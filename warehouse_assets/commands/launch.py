@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from warehouse_assets.database.trouble import trouble
 from warehouse_assets.errors import UserError
 from warehouse_assets.operate.failed_runs import CAUSE_TAG, COMMAND, close_dead_runs, failure_sentences, note_failure
 from warehouse_assets.settings import Settings
+from warehouse_assets.telling import WATCHED
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent, DagsterInstance
@@ -60,35 +61,54 @@ def run_config(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _watch(
-    instance: "DagsterInstance", run_id: str, steps: int, on_progress: OnProgress, done: threading.Event
-) -> None:
-    from dagster import DagsterEventType
+class Watch(logging.Handler):
+    """Shows a run that goes on in this process: the steps as its events tell of them, and what they tell themselves."""
 
-    watched = {
-        DagsterEventType.STEP_START,
-        DagsterEventType.STEP_SUCCESS,
-        DagsterEventType.STEP_FAILURE,
-        DagsterEventType.STEP_SKIPPED,
-        DagsterEventType.ASSET_MATERIALIZATION,
-    }
-    cursor, finished, step = None, 0, ""
-    while not done.wait(_POLL_SECONDS):
+    def __init__(self, steps: int, on_progress: OnProgress) -> None:
+        super().__init__()
+        self._steps = steps
+        self._finished = 0
+        self._on_progress = on_progress
+        self._done = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._on_progress(record.getMessage(), self._finished, self._steps)
+
+    @contextlib.contextmanager
+    def shown(self, instance: "DagsterInstance", run_id: str) -> Iterator[None]:
+        """Show the run as long as this is open."""
+        follower = threading.Thread(target=self._follow, args=(instance, run_id), daemon=True)
+        follower.start()
+        WATCHED.addHandler(self)
         try:
-            connection = instance.get_records_for_run(run_id, cursor=cursor, of_type=watched)
-        except Exception as error:
-            if trouble(error):
-                return  # the run itself finds out, and says so
-            raise
-        cursor = connection.cursor
-        for record in connection.records:
-            event = record.event_log_entry.get_dagster_event()
-            if event.event_type is DagsterEventType.STEP_START:
-                step = event.step_key or ""
-                on_progress(step, finished, steps)
-            elif event.event_type is not DagsterEventType.ASSET_MATERIALIZATION:
-                finished += 1
-                on_progress(step, finished, steps)
+            yield
+        finally:
+            WATCHED.removeHandler(self)
+            self._done.set()
+            follower.join()
+
+    def _follow(self, instance: "DagsterInstance", run_id: str) -> None:
+        from dagster import DagsterEventType
+
+        ends = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_SKIPPED}
+        cursor, step = None, ""
+        while not self._done.wait(_POLL_SECONDS):
+            try:
+                found = instance.get_records_for_run(
+                    run_id, cursor=cursor, of_type={DagsterEventType.STEP_START, *ends}
+                )
+            except Exception as error:
+                if trouble(error):
+                    return  # the run itself finds out, and says so
+                raise
+            cursor = found.cursor
+            for record in found.records:
+                event = record.event_log_entry.get_dagster_event()
+                if event.event_type in ends:
+                    self._finished += 1
+                else:
+                    step = event.step_key or ""
+                self._on_progress(step, self._finished, self._steps)
 
 
 def prepare_instance(settings: Settings) -> None:
@@ -150,31 +170,23 @@ def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on
     run_id = str(uuid.uuid4())
     log_path = settings.home / "log" / f"run-{run_id}.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    done = threading.Event()
     with DagsterInstance.get() as instance, log_path.open("w") as log:
         instance.optimize_for_webserver(_STATEMENT_MILLISECONDS, _RECYCLE_SECONDS, _MOST_CONNECTIONS)
         close_dead_runs(instance, databases.warehouse)
         job = defs.resolve_job_def(job_name)
-        watcher = threading.Thread(
-            target=_watch, args=(instance, run_id, len(job.nodes), on_progress, done), daemon=True
-        )
-        watcher.start()
-        try:
-            with (
-                run_lock(databases.warehouse, run_id),
-                contextlib.redirect_stdout(log),
-                contextlib.redirect_stderr(log),
-            ):
-                result = job.execute_in_process(
-                    run_config=run_config(options),
-                    instance=instance,
-                    raise_on_error=False,
-                    run_id=run_id,
-                    tags={CAUSE_TAG: COMMAND},
-                )
-        finally:
-            done.set()
-            watcher.join()
+        with (
+            Watch(len(job.nodes), on_progress).shown(instance, run_id),
+            run_lock(databases.warehouse, run_id),
+            contextlib.redirect_stdout(log),
+            contextlib.redirect_stderr(log),
+        ):
+            result = job.execute_in_process(
+                run_config=run_config(options),
+                instance=instance,
+                raise_on_error=False,
+                run_id=run_id,
+                tags={CAUSE_TAG: COMMAND},
+            )
         outcome = _outcome(run_id, result.success, result.all_events)
     if not outcome.is_success:
         with contextlib.suppress(UserError, psycopg.OperationalError):  # the server may be what failed

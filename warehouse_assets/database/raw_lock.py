@@ -7,21 +7,31 @@ server frees the locks when their process dies.
 import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import LiteralString
 
 import psycopg
+
+from warehouse_assets.telling import Tell
 
 _RAW = 7_305_001
 
 
-def move_raw(connection: psycopg.Connection) -> None:
+def lock_system(connection: psycopg.Connection, system: str, tell: Tell) -> None:
+    """Wait for another extraction of the system to end, then hold the right to it until the connection closes."""
+    found = connection.execute("select hashtextextended(%s, 0)", (f"extract.system.{system}",)).fetchone()
+    key = found[0] if found else 0
+    _lock(connection, "", key, tell, f"another run extracts {system}: waiting until it has ended")
+
+
+def move_raw(connection: psycopg.Connection, tell: Tell) -> None:
     """Wait for builds of models to end, then hold the right to write raw until the connection closes."""
-    connection.execute("select pg_advisory_lock_shared(%s)", (_RAW,))
+    _lock(connection, "_shared", _RAW, tell, "another run builds models: extraction waits until it has ended")
 
 
 @contextmanager
-def raw_stands_still(connection: psycopg.Connection) -> Iterator[None]:
+def raw_stands_still(connection: psycopg.Connection, tell: Tell) -> Iterator[None]:
     """Hold the right to build models: extractions, and a second build, wait here."""
-    connection.execute("select pg_advisory_lock(%s)", (_RAW,))
+    _lock(connection, "", _RAW, tell, "another run extracts or builds models: this one waits until it has ended")
     connection.commit()
     try:
         yield
@@ -30,3 +40,11 @@ def raw_stands_still(connection: psycopg.Connection) -> Iterator[None]:
             connection.rollback()
             connection.execute("select pg_advisory_unlock(%s)", (_RAW,))
             connection.commit()
+
+
+def _lock(connection: psycopg.Connection, kind: LiteralString, key: int, tell: Tell, why: str) -> None:
+    """Take an advisory lock of the session, telling why where that means to wait."""
+    found = connection.execute(f"select pg_try_advisory_lock{kind}(%s)", (key,)).fetchone()
+    if found is None or not found[0]:
+        tell(why)
+        connection.execute(f"select pg_advisory_lock{kind}(%s)", (key,))

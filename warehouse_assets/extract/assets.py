@@ -1,7 +1,6 @@
 """The raw tables as Dagster assets: one subsettable multi-asset per system, generated from the contract. Thin."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dagster import (
@@ -21,20 +20,19 @@ from dagster import (
 from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract.checks import asset_key, check_specs, evaluate
-from warehouse_assets.extract.job import OnTable
 from warehouse_assets.extract.load import ExtractionError, extract_system
 from warehouse_assets.extract.record import TableLoad
 from warehouse_assets.options import RunOptions
 from warehouse_assets.source.contract import Contract, Table
 from warehouse_assets.source.profiles import Profile, open_profile
 from warehouse_assets.source.profiles.choice import DEFAULT_PROFILE, remember_profile, stored_profile
+from warehouse_assets.telling import now_and_then, tell_run
 
 GROUP = "raw"
 OWNER = "team:data-engineering"
 #: A broken connection is tried again this often, after a pause; everything else fails at once.
 RETRIES = 2
 PAUSE_SECONDS = 10.0
-PROGRESS_SECONDS = 10.0
 
 
 def _column(table: Table, name: str) -> TableColumn:
@@ -95,19 +93,6 @@ def _metadata(load: TableLoad) -> dict[str, Any]:
     return values
 
 
-def progress_to(tell: Callable[[str], None]) -> OnTable:
-    """What tells of a long copy, every ``PROGRESS_SECONDS``: its table and the rows copied so far."""
-    told: dict[str, float] = {}
-
-    def on_table(table: str, rows: int) -> None:
-        now = time.monotonic()
-        if now - told.setdefault(table, now) >= PROGRESS_SECONDS:
-            told[table] = now
-            tell(f"{table}: {rows:,} rows so far")
-
-    return on_table
-
-
 def profile_of(warehouse: WarehouseResource, options: RunOptions) -> Profile:
     """The profile of a run: the one asked for, else the one this warehouse is filled from, else the default.
 
@@ -146,6 +131,8 @@ def _system_assets(contract: Contract, system: str) -> AssetsDefinition:
         selected = {names_by_key[key] for key in context.selected_asset_keys}
         # a check executed alone judges what a reading did, so the table is read for it
         checked = {names_by_key[key.asset_key] for key in context.selected_asset_check_keys}
+        tell = tell_run(context)
+        tell_of = now_and_then(tell)
         failure: ExtractionError | None = None
         profile = profile_of(warehouse, options)
         try:
@@ -158,7 +145,8 @@ def _system_assets(contract: Contract, system: str) -> AssetsDefinition:
                 contract=contract,
                 run_id=context.run.run_id,
                 full_refresh=options.full_refresh,
-                on_table=progress_to(context.log.info),
+                on_table=lambda table, rows: tell_of(table, f"{rows:,} rows so far"),
+                tell=tell,
             )
         except ExtractionError as error:
             if error.is_transient and context.retry_number < RETRIES:

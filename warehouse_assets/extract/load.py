@@ -17,7 +17,7 @@ import psycopg
 from warehouse_assets.database.connections import connect, redact
 from warehouse_assets.database.databases import Databases
 from warehouse_assets.database.errors import explain_error, message_of
-from warehouse_assets.database.raw_lock import move_raw
+from warehouse_assets.database.raw_lock import lock_system, move_raw
 from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.extract import ddl, record, rules
 from warehouse_assets.extract.days import Calendar
@@ -28,6 +28,7 @@ from warehouse_assets.extract.table import extract_table
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.contract import Contract, Table, load_contract
 from warehouse_assets.source.profiles import Profile
+from warehouse_assets.telling import Tell
 
 MAX_THREADS = 3
 _APPLICATION = "warehouse extract"
@@ -104,6 +105,7 @@ def extract_system(
     run_id: str | None = None,
     full_refresh: bool = False,
     on_table: OnTable | None = None,
+    tell: Tell = lambda text: None,
 ) -> list[TableLoad]:
     """Bring the raw tables of a system in step with the source; each in a transaction of its own.
 
@@ -121,6 +123,7 @@ def extract_system(
         full_refresh: read every row again, allow an empty source, and make tables anew that no longer fit the
             contract.
         on_table: called with a table's name and the rows copied so far, on the table's thread.
+        tell: called with a sentence when another run is waited for.
 
     Returns:
         One load per table, in the contract's order.
@@ -132,7 +135,7 @@ def extract_system(
     contract = load_contract() if contract is None else contract
     chosen = _chosen(contract, system, tables)
     with (
-        _system_locked(databases.warehouse, system, settings.time_zone, full_refresh),
+        _system_locked(databases.warehouse, system, settings.time_zone, full_refresh, tell),
         _opened(profile, databases, chosen, run_id) as snapshot,
         ThreadPoolExecutor(1, thread_name_prefix="count") as counter,
     ):
@@ -188,15 +191,15 @@ def _chosen(contract: Contract, system: str, tables: Sequence[str] | None) -> tu
 
 
 @contextlib.contextmanager
-def _system_locked(url: str, system: str, time_zone: str, full_refresh: bool) -> Iterator[None]:
+def _system_locked(url: str, system: str, time_zone: str, full_refresh: bool, tell: Tell) -> Iterator[None]:
     """Hold the right to extract a system: only then may the source's snapshot be taken.
 
     With a snapshot older than another extraction's, rows would go back to what they were. While models are built, raw
     stands still. The server frees the locks when this process dies.
     """
     with contextlib.closing(connect(url, application_name=f"{_APPLICATION} {system}", autocommit=True)) as connection:
-        connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (f"extract.system.{system}",))
-        move_raw(connection)
+        lock_system(connection, system, tell)
+        move_raw(connection, tell)
         _settle_time_zone(connection, time_zone, full_refresh)
         yield
 

@@ -25,6 +25,7 @@ from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.errors import UserError
 from warehouse_assets.options import RunOptions
 from warehouse_assets.source.contract import load_contract
+from warehouse_assets.telling import now_and_then, tell_run
 from warehouse_assets.transform.invoke import dbt_sentence, start_dbt_build
 from warehouse_assets.transform.lineage import UntraceableSqlError, column_sources
 from warehouse_assets.transform.plan import (
@@ -180,7 +181,9 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
         selected = {names_by_key[key]: key for key in context.selected_asset_keys}
         known_tests = data_tests(manifest)
         checks = {key.name: key for key in context.selected_asset_check_keys if key.name in known_tests}
-        with warehouse.connect() as connection, raw_stands_still(connection):
+        tell = tell_run(context)
+        tell_of = now_and_then(tell)
+        with warehouse.connect() as connection, raw_stands_still(connection, tell):
             state = read_state(connection)
             connection.commit()  # a build takes minutes: no transaction stays open beside it
             time_zone = warehouse.settings.time_zone
@@ -205,7 +208,10 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
                         options,
                     )
                     try:
+                        built = 0
                         for event in invocation.stream():
+                            built += model_built(event) is not None
+                            tell_of("dbt", f"{built} of {len(plan.build)} models built")
                             yield from unchanged.above(event)
                             counted = with_row_count(event, manifest, connection)
                             yield with_column_lineage(counted, manifest, translator, invocation.target_path)
