@@ -72,6 +72,7 @@ class Watch(logging.Handler):
         self._done = threading.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Show what the run tells of itself."""
         self._on_progress(record.getMessage(), self._finished, self._steps)
 
     @contextlib.contextmanager
