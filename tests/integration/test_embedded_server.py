@@ -22,6 +22,8 @@ from warehouse_assets.database import embedded, place
 from warehouse_assets.database.connections import connect
 from warehouse_assets.database.embedded import DATABASES, EmbeddedServer
 from warehouse_assets.errors import UserError
+from warehouse_assets.settings import Settings
+from warehouse_assets.transform.project import dbt_environment
 
 is_root = os.geteuid() == 0
 START = "import sys, pathlib; from warehouse_assets.database.embedded import EmbeddedServer as E; "
@@ -124,6 +126,25 @@ def test_listens_on_this_machine_only_and_always_asks_for_the_password(running: 
     without = running.url("warehouse").replace(":" + (running.home / "postgres" / "password").read_text(), "")
     with pytest.raises(UserError, match="wrong or missing password"):
         connect(without, application_name="test")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PGSSLMODE", "require"), ("PGCHANNELBINDING", "require"), ("PGGSSENCMODE", "require"),
+        ("PGTARGETSESSIONATTRS", "read-only"), ("PGREQUIREAUTH", "md5"), ("PGHOSTADDR", "127.0.0.9"),
+        ("PGOPTIONS", "-c search_path=nowhere -c default_transaction_read_only=on"),
+    ],
+)  # fmt: skip
+def test_what_is_exported_for_other_servers_is_not_meant_for_this_one(
+    running: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with connect(running.url("warehouse"), application_name="test") as connection:
+        connection.execute("create temporary table written (a integer)")
+        assert connection.execute("show search_path").fetchone() == ('"$user", public',)
+    for_dbt = dbt_environment(Settings(home=running.home), running.url("warehouse"))
+    assert for_dbt[variable] != value if variable != "PGSSLMODE" else for_dbt["WAREHOUSE_DBT_SSLMODE"] == "disable"
 
 
 def test_password_and_data_are_closed_to_others(running: EmbeddedServer) -> None:

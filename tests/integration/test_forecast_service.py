@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,21 @@ def connection(warehouse_url: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(warehouse_url) as opened:
         put(opened, 300, 30)
         yield opened
+
+
+# Regression: both looked whether anything had changed before either had registered its version.
+def test_of_two_runs_at_once_one_forecasts(connection: psycopg.Connection, warehouse_url: str) -> None:
+    connection.commit()
+
+    def run(number: int) -> str:
+        with psycopg.connect(warehouse_url) as own:
+            return forecast_warehouse(own, f"run-{number}").state
+
+    with ThreadPoolExecutor(2) as pool:
+        states = sorted(pool.map(run, range(2)))
+    assert states == ["day forecast; month forecast", "unchanged"]
+    versions = connection.execute("select model, count(*) from ml.model_version group by model").fetchall()
+    assert dict(versions) == {"forecast_day": 1, "forecast_month": 1}
 
 
 def test_forecasts_are_written_registered_and_marked(connection: psycopg.Connection) -> None:

@@ -8,7 +8,16 @@ import psycopg
 import pytest
 
 from warehouse_assets.cli import console
-from warehouse_assets.commands.status import WarehouseStatus, print_status, read_checks, read_status, read_tables
+from warehouse_assets.commands.status import (
+    LastRun,
+    RunFailure,
+    WarehouseStatus,
+    print_status,
+    read_checks,
+    read_last_runs,
+    read_status,
+    read_tables,
+)
 from warehouse_assets.settings import Settings
 
 
@@ -107,3 +116,41 @@ def test_a_check_gives_its_reason_in_one_clause(dagster_url: str, event: dict[st
     with console.capture() as captured:
         print_status(console, WarehouseStatus(checks=[check]))
     assert reason.partition(" ")[0] in captured.get()
+
+
+def test_the_last_run_of_a_job_is_the_one_that_ended_last(dagster_url: str) -> None:
+    with psycopg.connect(dagster_url) as connection:
+        connection.execute(
+            "create table runs (run_id text, pipeline_name text, status text, end_time double precision)"
+        )
+        connection.execute(
+            "insert into runs values ('a', 'route', 'FAILURE', 100), ('b', 'route', 'SUCCESS', 200), "
+            "('c', 'everything', 'CANCELED', 300), ('d', 'everything', 'STARTED', null)"
+        )
+    assert [(run.run_id, run.is_success) for run in read_last_runs(dagster_url)] == [("c", False), ("b", True)]
+
+
+# Regression: ten failed runs were shown, and no word of those that had made up for them.
+def test_failures_that_were_made_up_for_are_counted_and_others_shown() -> None:
+    def at(hour: int) -> datetime:
+        return datetime(2026, 3, 1, hour, tzinfo=UTC)
+
+    failures = [RunFailure(job, job, at(3), f"{job} has no disk") for job in ("route", "customer", "everything")]
+    runs = [
+        LastRun("customer", "2", is_success=True, ended_at=at(4)),
+        LastRun("route", "1", is_success=True, ended_at=at(2)),
+        LastRun("__ASSET_JOB", "0", is_success=False, ended_at=at(1)),
+    ]
+    with console.capture() as captured:
+        print_status(console, WarehouseStatus(last_runs=runs, run_failures=failures))
+    shown = " ".join(captured.get().split())
+    assert "The last run of the job customer succeeded" in shown
+    assert "The last run of assets chosen by hand failed" in shown
+    assert "customer has no disk" not in shown
+    assert "route has no disk" in shown
+    assert "everything has no disk" in shown
+    assert "1 run that failed has been made up for since" in shown
+    runs.append(LastRun("everything", "3", is_success=True, ended_at=at(5)))
+    with console.capture() as captured:
+        print_status(console, WarehouseStatus(last_runs=runs, run_failures=failures))
+    assert "no disk" not in captured.get()

@@ -1,5 +1,7 @@
 """Stopping the embedded server by command: at once, or only when nobody uses it."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +48,26 @@ def test_stop_tells_of_a_running_ui(make_home: Callable[[str], Path]) -> None:
         assert "A `warehouse ui` still runs and needs it: end that with Ctrl-C" in commands.stop_server(settings)
     server.start()
     assert commands.stop_server(settings) == "PostgreSQL stopped."
+
+
+# Regression: a run that had just begun started the server again, and one whose home was reset made an empty one.
+@pytest.mark.parametrize("how", ["stop", "destroy"])
+def test_a_server_that_another_process_stopped_or_removed_stays_so(how: str, make_home: Callable[[str], Path]) -> None:
+    home = make_home("stop")
+    server = EmbeddedServer(home)
+    server.start()
+    code = "import sys, pathlib; from warehouse_assets.database.embedded import EmbeddedServer as Server"
+    code = f"{code}; Server(pathlib.Path(sys.argv[1])).{how}()"
+    subprocess.run([sys.executable, "-c", code, str(home)], check=True)
+    with pytest.raises(UserError, match="PostgreSQL stopped"):
+        server.start()
+    assert not server.is_running()
+    assert (home / "postgres").exists() == (how == "stop")
+    started = code.replace(f".{how}()", ".start()")
+    subprocess.run([sys.executable, "-c", started, str(home)], check=True)
+    server.start()  # somebody started it again
+    server.stop()
+    server.start()  # who stopped it was this process
 
 
 def test_a_server_that_does_not_answer_yet_is_stopped_too(

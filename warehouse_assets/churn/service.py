@@ -37,6 +37,7 @@ def train_model(connection: psycopg.Connection, run_id: str | None, force: bool 
     Raises:
         UserError: the features are missing, or rows of them cannot be true.
     """
+    registry.train_alone(connection, MODEL)
     if not force and not inputs_moved(connection, MODEL_TABLE, TRAINING_INPUTS):
         return Outcome("unchanged")
     seen = inputs_seen(connection, TRAINING_INPUTS)

@@ -17,6 +17,7 @@ from warehouse_assets.database.connections import connect
 from warehouse_assets.database.databases import needs_embedded, resolve
 from warehouse_assets.database.migrate import current
 from warehouse_assets.database.place import data_link, explain
+from warehouse_assets.operate.job_names import JOB_NAMES
 from warehouse_assets.settings import Settings
 from warehouse_assets.transform.project import load_manifest, manifest_path
 
@@ -68,12 +69,23 @@ class RunFailure:
 
 
 @dataclass(frozen=True)
+class LastRun:
+    """The run of a job that ended last."""
+
+    job: str
+    run_id: str
+    is_success: bool
+    ended_at: datetime
+
+
+@dataclass(frozen=True)
 class WarehouseStatus:
     """Everything ``warehouse status`` shows."""
 
     tables: list[TableStatus] = field(default_factory=list)
     checks: list[CheckStatus] = field(default_factory=list)
     models: list[ModelStatus] = field(default_factory=list)
+    last_runs: list[LastRun] = field(default_factory=list)
     run_failures: list[RunFailure] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -168,6 +180,13 @@ _SCORES = {
     "{series} series": (),
 }
 
+_LAST_RUNS = """
+    select distinct on (pipeline_name) pipeline_name, run_id, status = 'SUCCESS', to_timestamp(end_time)
+    from runs
+    where end_time is not null
+    order by pipeline_name, end_time desc
+"""
+
 _RUN_FAILURES = """
     select run_id, job, failed_at, sentence
     from etl.run_failure
@@ -222,6 +241,16 @@ def read_checks(dagster_url: str, manifest: Path | None = None) -> list[CheckSta
     return checks
 
 
+def read_last_runs(dagster_url: str) -> list[LastRun]:
+    """The run of every job that ended last; assets chosen in the UI are a job to Dagster, too."""
+    with connect(dagster_url, application_name="warehouse status") as connection:
+        exists = connection.execute("select to_regclass('runs')").fetchone()
+        if exists is None or exists[0] is None:
+            return []
+        runs = [LastRun(*row) for row in connection.execute(_LAST_RUNS)]
+    return sorted(runs, key=lambda run: run.ended_at, reverse=True)
+
+
 def _known_checks(manifest: Path | None) -> Callable[[list[str], str, bool], bool]:
     """Whether the project still has a check, by asset key, name and whether dbt ran it."""
     if manifest is None or not manifest.exists():
@@ -268,7 +297,8 @@ def read_status(settings: Settings) -> WarehouseStatus:
             return WarehouseStatus()
         tables, models = read_tables(connection), read_models(connection)
         failures = [RunFailure(*row) for row in connection.execute(_RUN_FAILURES)]
-    return WarehouseStatus(tables, read_checks(databases.dagster, manifest_path(settings)), models, failures)
+    checks = read_checks(databases.dagster, manifest_path(settings))
+    return WarehouseStatus(tables, checks, models, read_last_runs(databases.dagster), failures)
 
 
 def scores_in_words(metrics: Mapping[str, Any]) -> str:
@@ -298,15 +328,31 @@ def _age(moment: datetime | None) -> str:
 
 
 def print_status(console: Console, status: WarehouseStatus) -> None:
-    """Print the status as three tables, then the failed runs of the last seven days."""
+    """Print the status as three tables, then how runs went in the last seven days."""
     if status == WarehouseStatus():
         console.print("Nothing here yet; begin with `warehouse run`.", highlight=False)
         return
     console.print(_tables_shown(status.tables))
     console.print(_checks_shown(status.checks))
     console.print(_models_shown(status.models))
-    for failure in status.run_failures:
+    for run in status.last_runs:
+        name = "assets chosen by hand" if run.job.startswith("__") else f"the job {run.job}"
+        outcome = "succeeded" if run.is_success else "failed"
+        console.print(f"The last run of {name} {outcome} {_age(run.ended_at)} ago ({run.run_id}).", highlight=False)
+    standing = [failure for failure in status.run_failures if not _is_healed(failure, status.last_runs)]
+    for failure in standing:
         console.print(f"Failed run {failure.run_id} ({failure.job}, {_age(failure.failed_at)} ago): {failure.sentence}")
+    if healed := len(status.run_failures) - len(standing):
+        runs = "run that failed has" if healed == 1 else "runs that failed have"
+        console.print(f"{healed} {runs} been made up for since; `warehouse status --json` lists them.", highlight=False)
+
+
+def _is_healed(failure: RunFailure, last_runs: list[LastRun]) -> bool:
+    """Whether its job, or the one that does all, has succeeded since."""
+    return any(
+        run.is_success and run.ended_at > failure.failed_at and run.job in (failure.job, JOB_NAMES[0])
+        for run in last_runs
+    )
 
 
 def _tables_shown(tables: list[TableStatus]) -> Table:

@@ -31,7 +31,8 @@ from warehouse_assets.database import tuning
 from warehouse_assets.database.connections import connect
 from warehouse_assets.database.errors import explain_error
 from warehouse_assets.database.place import Place, explain
-from warehouse_assets.errors import UserError
+from warehouse_assets.database.trouble import STOPPED
+from warehouse_assets.errors import UnreachableError, UserError
 
 USER = "warehouse"
 DATABASES = ("operational", "warehouse", "dagster", "planted")
@@ -39,6 +40,12 @@ _LOCK_WAIT_SECONDS = 180.0
 _START_SECONDS = 300  # recovery after a crash replays at most max_wal_size
 _STOP_SECONDS = 300.0
 _REMOVED = "postgres-removed-"
+_FULL = ("No space left on device", "Disk quota exceeded")
+#: What the user exports for servers of another place (PGSSLMODE, PGOPTIONS …) is not meant for this one.
+_OF_NO_ENVIRONMENT = (
+    "hostaddr=127.0.0.1&sslmode=disable&gssencmode=disable&channel_binding=disable&require_auth=scram-sha-256"
+    "&target_session_attrs=any&options="
+)
 #: By home, the server whose databases this process has seen; every connection asks, 40 times in a quiet run.
 _SEEN: dict[Path, tuple[int, float]] = {}
 
@@ -57,8 +64,12 @@ class EmbeddedServer:
         self.major = major
         self.pinned_port = port
         self._base = self.home / "postgres"
-        if any(character in str(self.home) for character in '"$`\\\n'):
-            raise UserError(f"The path {str(self.home)!r} holds a quote, $ or \\; set WAREHOUSE_HOME to a plainer one.")
+        path = str(self.home)
+        if any(character in path for character in '"$`\\\n') or path != path.encode(errors="replace").decode():
+            raise UserError(
+                f"The path {path!r} holds a quote, $, \\ or bytes that are no UTF-8; "
+                "set WAREHOUSE_HOME to a plainer one."
+            )
 
     # -- what others ask -------------------------------------------------------------------------------
 
@@ -75,7 +86,7 @@ class EmbeddedServer:
             raise UserError(f"There is no embedded server under {self.home} yet; run `warehouse start`.") from error
         except OSError as error:
             raise explain(error, self._base) from error
-        return f"postgresql://{USER}:{password}@127.0.0.1:{port}/{database}"
+        return f"postgresql://{USER}:{password}@127.0.0.1:{port}/{database}?{_OF_NO_ENVIRONMENT}"
 
     def is_running(self) -> bool:
         """Tell whether the server is up and accepts connections."""
@@ -91,11 +102,15 @@ class EmbeddedServer:
     def start(self) -> None:
         """Start the server if it is not running, making it first if need be. Any number of callers may race.
 
+        A server that this process has used and another has stopped or removed stays so: whoever did that meant it.
+
         Raises:
-            UserError: it cannot be made or started; the sentence says why and what to do.
+            UserError: it cannot be made or started, or was stopped; the sentence says why and what to do.
         """
+        self._leave_stopped()
         with self._locked():
             if not self.is_running():
+                self._leave_stopped()
                 place = places.settle(self.home, self.major)
                 self._clear_leftovers(place.data)
                 if not (place.data / "PG_VERSION").exists():
@@ -107,7 +122,13 @@ class EmbeddedServer:
                 self._launch(place)
             server = self._identity()
             if server is None or _SEEN.get(self.home) != server:
-                self._ensure_databases()
+                try:
+                    self._ensure_databases()
+                except UnreachableError:
+                    place = places.settle(self.home, self.major)
+                    if (said := self._tail(self._newest_log(place.log))) and any(text in said for text in _FULL):
+                        raise self._failure("reached", place, said) from None
+                    raise
             if server is not None:
                 _SEEN[self.home] = server
 
@@ -123,6 +144,7 @@ class EmbeddedServer:
         if not self._base.exists():
             return False
         with self._locked():
+            _SEEN.pop(self.home, None)
             return self._stop(signal.SIGINT)
 
     def destroy(self) -> None:
@@ -131,6 +153,7 @@ class EmbeddedServer:
         if not self._base.exists():
             return
         with self._locked():
+            _SEEN.pop(self.home, None)
             self._stop(signal.SIGQUIT)
             link = places.data_link(self.home)
             log = self.home / "log" / "postgres"
@@ -148,6 +171,11 @@ class EmbeddedServer:
         self._remove_unfinished()
 
     # -- inside ----------------------------------------------------------------------------------------
+
+    def _leave_stopped(self) -> None:
+        # asked last: whoever stops the server from this process forgets it first
+        if self._postmaster() is None and not self._pid_file() and self.home in _SEEN:
+            raise UserError(STOPPED)
 
     def _ensure_databases(self) -> None:
         """Create those of the product's databases that are missing.
@@ -406,7 +434,7 @@ class EmbeddedServer:
         return True
 
     def _failure(self, what: str, place: Place, said: str) -> UserError:
-        if "No space left on device" in said or "Disk quota exceeded" in said:
+        if any(text in said for text in _FULL):
             return explain(OSError(errno.ENOSPC, "No space left on device"), place.data)
         told = re.findall(r"LOG: +((?:invalid|unrecognized|syntax|could not) .*)|(?:FATAL|PANIC|error): +(.*)", said)
         reasons = dict.fromkeys("".join(pair) for pair in told[-3:])
@@ -427,6 +455,9 @@ class EmbeddedServer:
             return path.read_text(errors="replace")[-4000:]
         except OSError:
             return ""
+
+    def _newest_log(self, directory: Path) -> Path:
+        return max(self._log_sizes(directory), key=lambda path: path.stat().st_mtime, default=directory / "startup.log")
 
     def _log_sizes(self, directory: Path) -> dict[Path, int]:
         return {path: path.stat().st_size for path in directory.glob("postgresql-*.log")}

@@ -51,6 +51,8 @@ def forecast_warehouse(
     Forecasts of earlier origins stay, so that they can be held against what happened. No series at all
     is an outcome, not an error.
     """
+    for grain in storage.GRAINS:
+        registry.train_alone(connection, f"forecast_{grain.name}")
     if not force and not inputs_moved(connection, FORECAST_TABLE, INPUTS):
         return Outcome("unchanged")
     seen = inputs_seen(connection, INPUTS)

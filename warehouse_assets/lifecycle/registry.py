@@ -95,6 +95,14 @@ class Registration:
     refusal: str | None
 
 
+def train_alone(connection: psycopg.Connection, model: str) -> None:
+    """Wait until no other transaction trains ``model``, and keep others out to the end of the open one.
+
+    Asked before the training looks at what has changed, it saves a second run from training the same again.
+    """
+    connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"model {model}",))
+
+
 def register(connection: psycopg.Connection, candidate: Candidate, guard: Guard) -> Registration:
     """Store ``candidate`` as the next version and make it champion unless ``guard`` refuses, in the open transaction.
 
@@ -105,7 +113,7 @@ def register(connection: psycopg.Connection, candidate: Candidate, guard: Guard)
     """
     if not candidate.artifact or "\x00" in candidate.artifact:
         raise UserError(f"The artifact of model {candidate.model} is empty or not text; nothing was registered.")
-    connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"model {candidate.model}",))
+    train_alone(connection, candidate.model)
     current = champion(connection, candidate.model)
     refusal = guard.refuses(current, candidate) if current else None
     if refusal is None:

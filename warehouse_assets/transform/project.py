@@ -30,6 +30,9 @@ _LIBPQ_VARIABLES = {
     "sslkey": "PGSSLKEY",
     "sslcrl": "PGSSLCRL",
     "channel_binding": "PGCHANNELBINDING",
+    "gssencmode": "PGGSSENCMODE",
+    "require_auth": "PGREQUIREAUTH",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
     "options": "PGOPTIONS",
 }
 
