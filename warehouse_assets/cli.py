@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import io
 import json
 import sys
 from datetime import datetime
@@ -321,6 +322,9 @@ def profile_new(
 
 def main() -> None:
     """Run the command line; a user's error is one sentence on standard error and exit status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal or pipe that knows no "…" gets a question mark
     try:
         app()
     except UserError as error:

@@ -206,6 +206,10 @@ def test_settings_reach_the_select_as_values(
         ("select 1 as load_id, crossed as service_dat from acme.scale_ticket", r"\(did you mean 'service_dat'\?\)"),
         ("select * from acme.scale_tickets", r'loads.sql: relation "acme.scale_tickets" does not exist'),
         ("select tiket from acme.scale_ticket", r'loads.sql: column "tiket" does not exist'),
+        (
+            "select ticket as load_id from acme.scale_ticket where {until}::date < now()",
+            r"refused by the source database \(syntax .*\); \{until\} in it is no setting of profile.yml; correct it",
+        ),
         ("select ticket as load_id frm acme.scale_ticket", "refused by the source database .*syntax error"),
         ("select 1 as a); drop table acme.bill; select (1", "refused by the source database"),
         (

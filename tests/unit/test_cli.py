@@ -194,3 +194,11 @@ def test_what_is_missing_is_named(arguments: list[str], missing: str, tmp_path: 
     ended = warehouse(*arguments, home=tmp_path)
     assert ended.returncode == 2
     assert f"Invalid value for '{missing}': it is required." in ended.stderr
+
+
+# Regression: a traceback before any work, for the sake of three dots.
+def test_an_output_that_knows_no_dots_gets_a_question_mark() -> None:
+    code = "from warehouse_assets import cli; cli.app = lambda: print('Starting …'); cli.main()"
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    made = subprocess.run([sys.executable, "-c", code], check=False, env=ascii_only, capture_output=True)
+    assert (made.returncode, made.stdout.strip()) == (0, b"Starting ?")

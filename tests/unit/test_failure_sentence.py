@@ -5,7 +5,7 @@ from dagster import DagsterInstance, OpExecutionContext, job, op
 from dagster._core.errors import DagsterExecutionInterruptedError
 from psycopg.errors import AdminShutdown
 
-from warehouse_assets.database.trouble import STOPPED
+from warehouse_assets.database.trouble import DISK_FULL, STOPPED
 from warehouse_assets.errors import UnreachableError, UserError
 from warehouse_assets.operate.failed_runs import failure_sentences
 from warehouse_assets.options import RunOptions
@@ -42,6 +42,11 @@ def test_a_failure_is_one_sentence(error: BaseException, sentence: str) -> None:
         (
             "The dbt CLI process with command\n\n`dbt build --select a b`\n\nfailed with -9",
             "dbt was ended before it was done; what it had committed stays, run again",
+        ),
+        (
+            "`dbt build`\n\nErrors parsed from dbt logs:\n\nDatabase Error in model route_stop (models/r.sql)\n"
+            '  could not extend file "base/1/2": No space left on device\n  HINT:  Check free disk space.',
+            DISK_FULL,
         ),
         ("`dbt build`\n\nErrors parsed from dbt logs:\n\n3 of 8 FAIL 1 sums_agree", "3 of 8 FAIL 1 sums_agree"),
         (

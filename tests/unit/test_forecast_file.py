@@ -147,6 +147,11 @@ BROKEN = [
         b"unique_id,ds,y\nx,2024-01-01,1\nx,2024-01-08,2\nx,2024-01-15,1\nx,2024-01-22,1\n",
         "closer than 7 days, so D is not their step; choose the frequency W or MS, or give rows",
     ),
+    (b"unique_id,ds,y\nx,0,1\nx,7,2\nx,14,1\nx,21,1\n", "closer than 7; number the steps 0, 1, 2 and so on"),
+    (b"unique_id,ds,y\nx,2024-01-01T00:00Z,1\nx,2024-01-02T00:00,1\n", "line 3: ds .* lacks the time zone that"),
+    (b"unique_id,ds,y\nx,2024-01-01,1\nx,2024-01-02T00:00+01,1\n", "line 3: ds .* has a time zone that"),
+    # Regression: the forecast was infinite, which the tool itself does not read.
+    (b"unique_id,ds,y\nx,2024-01-01,5e301\n", "line 2: y '5e301' is too large to reckon with"),
     (b"unique_id,ds,y\nx,1001-01-01,1\nx,2024-01-02,1\n", "spans 373,"),
 ]
 

@@ -67,6 +67,15 @@ class _Handler(BaseHTTPRequestHandler):
                 self.end_headers()
             case "/cut.csv":
                 self._answer(CSV, "text/csv", Content_Length=str(len(CSV) + 100))
+            case "/circle":
+                self.send_response(302)
+                self.send_header("Location", "/circle")
+                self.end_headers()
+            case "/cut-chunks.csv":
+                self.send_response(200)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                self.wfile.write(b"40\r\n" + CSV[:20])
             case "/slow.csv":
                 self.server.released.wait(20)  # type: ignore[attr-defined]  # an event set by the fixture
             case "/down" | "/busy":
@@ -169,6 +178,8 @@ def test_rows_come_by_url(server: str, profile_at: Callable[..., FilesProfile], 
         ("/busy", "", "/busy answers 429 Too Many Requests; run again later"),
         ("/slow.csv", "    timeout_seconds: 0.3\n", "/slow.csv did not answer within 0.3 seconds"),
         ("/cut.csv", "", "/cut.csv broke off after 33 of 133 bytes"),
+        ("/cut-chunks.csv", "", "/cut-chunks.csv broke off before its end; run again"),
+        ("/circle", "", "/circle answers 302 Found; it leads in a circle or to no http address"),
         ("/odd", "", "the format of http.*/odd is not plain from its name"),
         ("/page.csv", "    columns: [id]\n", "/page.csv has no column 'id'; it has doctype_html. Is it the right file"),
     ],
@@ -201,7 +212,8 @@ def test_other_schemes_are_refused(profile_at: Callable[..., FilesProfile], url:
         ("{server}/loads.csv?token=s3cret two", "x", "Nothing can be fetched from http://127.0.0.1"),
         ("{server}/loads.csv?token=s3cret", "x\ny", "Nothing can be fetched from http://127.0.0.1"),
         ("{server}/loads.csv", "s3cret\ny", "Nothing can be fetched from http://127.0.0.1"),
-        ("{server}/elsewhere?file:///s3cret", "x", "/elsewhere answers 302 Found"),
+        ("{server}/elsewhere?file:///s3cret", "x", "/elsewhere answers 302 Found; it leads in a circle or to no http"),
+        ("http://bob:s3cret@127.0.0.1:18999/loads.csv", "x", "18999: its URL or a header is not as HTTP asks"),
         ("http://bob:s3cret@127.0.0.1/loads.csv", "x", "Nothing can be fetched from http://127.0.0.1"),
         ("http://bob:s3cret@127.0.0.1:80a/loads.csv", "x", "Nothing can be fetched from the URL"),
         ("http://bob:s3/cret@127.0.0.1/loads.csv?s3cret", "x", "Nothing can be fetched from the URL"),

@@ -58,11 +58,11 @@ def revive_server(settings: Settings) -> bool:
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[None]:
-    """Hold the lock that tells of a running UI; the kernel frees it when its holder dies, so it cannot go stale."""
+def serving(settings: Settings) -> Iterator[int]:
+    """Hold the lock that tells of a running UI; the kernel frees it when all have died that have its descriptor."""
     with (settings.home / _UI_LOCK).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
-        yield
+        yield file.fileno()
 
 
 def _is_served(settings: Settings) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,6 +44,7 @@ def serve_ui(settings: Settings, port: int) -> int:
     """
     check_port(port)
     command = [
+        *_ending_with_us(),
         str(Path(sys.executable).with_name("dagster")),
         "dev",
         "-w",
@@ -61,8 +63,10 @@ def serve_ui(settings: Settings, port: int) -> int:
     # Set before the child starts: a process started in the background inherits SIGINT ignored, and would pass that on.
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, stop)
-    with serving(settings):
-        child = subprocess.Popen(command, env=environment, cwd=environment["DAGSTER_HOME"], start_new_session=True)
+    with serving(settings) as lock:
+        child = subprocess.Popen(
+            command, env=environment, cwd=environment["DAGSTER_HOME"], start_new_session=True, pass_fds=[lock]
+        )
         try:
             look_at = time.monotonic()
             while child.poll() is None and not stopping.wait(_POLL_SECONDS):
@@ -71,6 +75,12 @@ def serve_ui(settings: Settings, port: int) -> int:
         finally:
             _end(child)
     return 0 if stopping.is_set() else 1
+
+
+def _ending_with_us() -> list[str]:
+    """What has the kernel interrupt the child when this process is killed and can end nothing itself (Linux)."""
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    return [setpriv, "--pdeathsig", "INT", "--"] if setpriv else []
 
 
 def _look_after(settings: Settings) -> float:

@@ -31,7 +31,7 @@ from warehouse_assets.database import tuning
 from warehouse_assets.database.connections import connect
 from warehouse_assets.database.errors import explain_error
 from warehouse_assets.database.place import Place, explain
-from warehouse_assets.database.trouble import STOPPED
+from warehouse_assets.database.trouble import FULL_DISK, STOPPED
 from warehouse_assets.errors import UnreachableError, UserError
 
 USER = "warehouse"
@@ -40,7 +40,6 @@ _LOCK_WAIT_SECONDS = 180.0
 _START_SECONDS = 300  # recovery after a crash replays at most max_wal_size
 _STOP_SECONDS = 300.0
 _REMOVED = "postgres-removed-"
-_FULL = ("No space left on device", "Disk quota exceeded")
 #: What the user exports for servers of another place (PGSSLMODE, PGOPTIONS …) is not meant for this one.
 _OF_NO_ENVIRONMENT = (
     "hostaddr=127.0.0.1&sslmode=disable&gssencmode=disable&channel_binding=disable&require_auth=scram-sha-256"
@@ -126,7 +125,7 @@ class EmbeddedServer:
                     self._ensure_databases()
                 except UnreachableError:
                     place = places.settle(self.home, self.major)
-                    if (said := self._tail(self._newest_log(place.log))) and any(text in said for text in _FULL):
+                    if (said := self._tail(self._newest_log(place.log))) and any(text in said for text in FULL_DISK):
                         raise self._failure("reached", place, said) from None
                     raise
             if server is not None:
@@ -434,7 +433,7 @@ class EmbeddedServer:
         return True
 
     def _failure(self, what: str, place: Place, said: str) -> UserError:
-        if any(text in said for text in _FULL):
+        if any(text in said for text in FULL_DISK):
             return explain(OSError(errno.ENOSPC, "No space left on device"), place.data)
         told = re.findall(r"LOG: +((?:invalid|unrecognized|syntax|could not) .*)|(?:FATAL|PANIC|error): +(.*)", said)
         reasons = dict.fromkeys("".join(pair) for pair in told[-3:])

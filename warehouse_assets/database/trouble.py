@@ -8,6 +8,8 @@ DISK_FULL = (
     "PostgreSQL has no room left on its disk. What was committed stays, nothing is half-written; free some space and "
     "run the command again."
 )
+#: How the operating system names a full disk, in whatever message.
+FULL_DISK = ("No space left on device", "Disk quota exceeded")
 
 _LIBRARIES = ("psycopg", "psycopg2", "sqlalchemy")
 

@@ -24,6 +24,10 @@ COMPACT = {6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M"}
 """Dates written as whole numbers, by their digits: a month, day, hour or minute of 1900 to 2099."""
 LONGER_STEPS = {"h": (24, "D, W or MS"), "D": (7 * 24, "W or MS"), "W": (28 * 24, "MS")}
 """By frequency, hours between all dates from which on they are of a longer one, and which."""
+TIME_ZONE = r"[T ].*(?:Z|[+-]\d{2}(?::?\d{2})?)$"
+"""How a time ends that tells its zone."""
+LARGEST = 1e150
+"""Squares of larger values are no numbers any more."""
 WHOLE_NUMBER = re.compile(r"[+-]?\d+")
 
 
@@ -166,6 +170,14 @@ def _steps_or_dates(
                 f"{path}: ds holds numbers of over 12 digits; write dates such as 2024-01-31 or small step numbers."
             )
         return texts.astype("int64")
+    has_zone = texts.str.contains(TIME_ZONE)
+    if has_zone.any() and not has_zone.all():
+        other = int(np.flatnonzero((has_zone != has_zone.iloc[0]).to_numpy())[0])
+        raise UserError(
+            f"{path}, line {lines[other]}: ds {texts.iloc[other]!r} {'has a' if has_zone.iloc[other] else 'lacks the'} "
+            f"time zone that {'the first row lacks' if has_zone.iloc[other] else 'the first row has'}; "
+            "write all times in one style."
+        )
     for style in ("ISO8601", "%m/%d/%Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%b %d, %Y", "%Y/%m/%d"):
         dates = pd.to_datetime(texts, format=style, errors="coerce", utc=True).dt.tz_localize(None)
         if dates.notna().any():
@@ -189,6 +201,12 @@ def _numbers(texts: "pd.Series[str]", path: Path, lines: list[int]) -> "pd.Serie
             f"{path}, line {lines[bad[0]]}: y {texts.iloc[bad[0]]!r} is no finite number; "
             "write it with a decimal point and no unit, or leave it empty."
         )
+    large = np.flatnonzero(np.abs(values.to_numpy()) > LARGEST)
+    if len(large):
+        raise UserError(
+            f"{path}, line {lines[large[0]]}: y {texts.iloc[large[0]]!r} is too large to reckon with; correct it, or "
+            "give the values in a larger unit."
+        )
     return values
 
 
@@ -209,10 +227,17 @@ def _refuse_twice(frame: pd.DataFrame, path: Path, lines: list[int]) -> None:
 
 def _refuse_longer_steps(frame: pd.DataFrame, freq: str, path: Path) -> None:
     """Raise a UserError where the dates of all series lie weeks apart and days are asked for, and the like."""
-    if freq not in LONGER_STEPS or not pd.api.types.is_datetime64_any_dtype(frame["ds"]):
+    apart = frame.sort_values(["unique_id", "ds"]).groupby("unique_id")["ds"].diff().dropna()
+    if not pd.api.types.is_datetime64_any_dtype(frame["ds"]):
+        if len(apart) >= 3 and apart.min() > 1:
+            raise UserError(
+                f"{path}: no two step numbers of a series are closer than {apart.min():.0f}; number the steps 0, 1, 2 "
+                "and so on, or give dates."
+            )
+        return
+    if freq not in LONGER_STEPS:
         return
     hours, remedy = LONGER_STEPS[freq]
-    apart = frame.sort_values(["unique_id", "ds"]).groupby("unique_id")["ds"].diff().dropna()
     if len(apart) >= 3 and apart.min() >= pd.Timedelta(hours=hours):
         raise UserError(
             f"{path}: no two dates of a series are closer than {apart.min() / pd.Timedelta(days=1):g} days, so {freq} "

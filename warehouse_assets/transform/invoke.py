@@ -14,6 +14,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation
 from packaging.version import Version
 
 from warehouse_assets.database.databases import Databases
+from warehouse_assets.database.trouble import DISK_FULL, FULL_DISK
 from warehouse_assets.options import RunOptions
 from warehouse_assets.settings import DBT_PROJECT_DIR, Settings
 from warehouse_assets.transform.project import dbt_environment, ensure_manifest, target_dir
@@ -34,6 +35,8 @@ def dbt_sentence(message: str) -> str:
     words = " ".join(said.split())
     if not words:
         return "dbt was ended before it was done; what it had committed stays, run again"
+    if any(text in words for text in FULL_DISK):
+        return DISK_FULL
     words = re.sub(r"\d+ of \d+ (FAIL|ERROR) [^\[]*\[\1[^\]]*\] ?", "", words) or words
     words = re.sub(r" > (in|called by) \w+ \S+ \(\S+\)", "", words)
     words = re.sub(r" QUERY: .*?(?= compiled code at |$)", "", words)

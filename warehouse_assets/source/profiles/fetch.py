@@ -193,6 +193,8 @@ def _answering(location: Location, method: str) -> Iterator[Any]:
     """
     server, shown = _server(location.text), _shown_url(location.text)
     try:
+        if "@" in urllib.parse.urlsplit(location.text).netloc:
+            raise ValueError("credentials")
         request = urllib.request.Request(  # noqa: S310  callers let http and https through only
             location.text,
             headers=_OWN_HEADERS | {name: value.strip() for name, value in location.headers.items()},
@@ -204,6 +206,8 @@ def _answering(location: Location, method: str) -> Iterator[Any]:
         error.close()
         reason = http.client.responses.get(error.code, "")
         remedy = "correct the URL, its parameters or the credentials it needs"
+        if 300 <= error.code < 400:  # an answer that urllib could not follow
+            remedy = "it leads in a circle or to no http address; correct the URL"
         if error.code in _NOT_NOW or error.code >= 500:
             remedy = "run again later"
         raise _StatusError(f"{shown} answers {f'{error.code} {reason}'.strip()}; {remedy}.", error.code) from None
@@ -218,6 +222,8 @@ def _answering(location: Location, method: str) -> Iterator[Any]:
             "https://host/path?query, with spaces and special characters percent-encoded, and credentials as "
             "http_headers in profile.yml."
         ) from None
+    except http.client.IncompleteRead:
+        raise UserError(f"{shown} broke off before its end; run again.") from None
     except (urllib.error.URLError, http.client.HTTPException, ConnectionError) as error:
         cause = getattr(error, "reason", error)
         reason = f" ({cause})" if isinstance(cause, OSError) else ""

@@ -13,7 +13,7 @@ from warehouse_assets.database.errors import message_of
 from warehouse_assets.errors import UserError
 from warehouse_assets.source.contract import Column, Rule, Table
 from warehouse_assets.source.profiles.batches import TEXT_WITH_ZONE
-from warehouse_assets.source.profiles.manifest import whole_table
+from warehouse_assets.source.profiles.manifest import PLACEHOLDER, whole_table
 from warehouse_assets.source.profiles.profile import PostgresProfile, Profile, fingerprint, require_columns
 
 #: What a server says of a statement it understood but will not run; everything else is about the connection.
@@ -82,8 +82,10 @@ def describe(connection: psycopg.Connection, profile: PostgresProfile, table: st
             f"{profile.where(table)}: {message_of(error)} in the source database; correct the SELECT."
         ) from error
     except REFUSALS as error:
+        unknown = sorted(set(PLACEHOLDER.findall(profile.select(table))) - set(profile.manifest.settings))
+        hint = f"; {{{unknown[0]}}} in it is no setting of profile.yml" if unknown else ""
         raise UserError(
-            f"{profile.where(table)} is refused by the source database ({message_of(error)}); correct it."
+            f"{profile.where(table)} is refused by the source database ({message_of(error)}){hint}; correct it."
         ) from error
     names = [name for name, _ in given]
     if twice := sorted({name for name in names if names.count(name) > 1}):
