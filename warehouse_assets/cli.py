@@ -197,7 +197,7 @@ def sql(
 
 @app.command(epilog="Example: `warehouse ui --port 3001`")
 def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 3000) -> None:
-    """Serve the Dagster UI with the daemon, schedules running, until Ctrl-C.
+    """Serve the Dagster UI with the daemon, schedules running, until Ctrl-C. Their log is log/ui.log in the home.
 
     PostgreSQL is stopped with it unless another program uses it.
     """

@@ -3,7 +3,11 @@
 from datetime import date
 
 from dagster import ConfigurableResource
-from pydantic import Field, model_validator
+from pydantic import Field
+
+from warehouse_assets.errors import UserError
+
+_RANGE = ("rebuild_from", "rebuild_to")
 
 
 class RunOptions(ConfigurableResource):  # type: ignore[type-arg]  # the resource is handed out as itself
@@ -15,17 +19,17 @@ class RunOptions(ConfigurableResource):  # type: ignore[type-arg]  # the resourc
     rebuild_from: str | None = Field(default=None, description="First business date to rebuild, YYYY-MM-DD.")
     rebuild_to: str | None = Field(default=None, description="Last business date to rebuild, YYYY-MM-DD.")
 
-    @model_validator(mode="after")
-    def _range_is_a_range(self) -> "RunOptions":
-        if (self.rebuild_from is None) != (self.rebuild_to is None):
-            raise ValueError("rebuild_from and rebuild_to go together: give both dates, or neither.")
-        if (
-            self.rebuild_from
-            and self.rebuild_to
-            and date.fromisoformat(self.rebuild_from) > date.fromisoformat(self.rebuild_to)
-        ):
-            raise ValueError(f"rebuild_from {self.rebuild_from} is after rebuild_to {self.rebuild_to}.")
-        return self
+    def require_range(self) -> None:
+        """See that the dates are dates, both or neither, in order. Asked by steps: a run failed by one is not retried.
+
+        Raises:
+            UserError: they are not; names the field.
+        """
+        days = {name: _day(name, value) for name in _RANGE if (value := getattr(self, name)) is not None}
+        if len(days) == 1:
+            raise UserError("rebuild_from and rebuild_to go together: give both dates, or neither.")
+        if days and days["rebuild_from"] > days["rebuild_to"]:
+            raise UserError(f"rebuild_from {self.rebuild_from} is after rebuild_to {self.rebuild_to}.")
 
     @property
     def rebuilds(self) -> bool:
@@ -37,3 +41,13 @@ class RunOptions(ConfigurableResource):  # type: ignore[type-arg]  # the resourc
         if self.rebuild_from is None or self.rebuild_to is None:
             return {}
         return {"WAREHOUSE_REBUILD_FROM": self.rebuild_from, "WAREHOUSE_REBUILD_TO": self.rebuild_to}
+
+
+def _day(name: str, value: str) -> date:
+    try:
+        day = date.fromisoformat(value)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != value:
+        raise UserError(f"{name} {value!r} is no date; write it as YYYY-MM-DD.")
+    return day

@@ -1,7 +1,7 @@
 """What is told of a failed step: one sentence without class names or commands."""
 
 import pytest
-from dagster import DagsterInstance, OpExecutionContext, job, op
+from dagster import DagsterInstance, OpExecutionContext, job, op, resource
 from dagster._core.errors import DagsterExecutionInterruptedError
 from psycopg.errors import AdminShutdown
 
@@ -92,17 +92,40 @@ def test_steps_that_fail_alike_share_a_sentence() -> None:
 
 
 def test_a_run_that_fails_before_its_steps_says_why() -> None:
+    @resource
+    def absent(_context: object) -> None:
+        raise UserError("The server is not there.")
+
     @op(required_resource_keys={"options"})
     def work() -> None: ...
 
-    @job(resource_defs={"options": RunOptions.configure_at_launch()})
+    @job(resource_defs={"options": absent})
     def failing() -> None:
         work()
 
     with DagsterInstance.ephemeral() as instance:
-        dates = {"rebuild_from": "2026-05-02", "rebuild_to": "2026-05-01"}
-        result = failing.execute_in_process(
-            run_config={"resources": {"options": {"config": dates}}}, instance=instance, raise_on_error=False
-        )
+        result = failing.execute_in_process(instance=instance, raise_on_error=False)
         events = [event for event in result.all_events if event.is_run_failure]
-    assert failure_sentences(events) == ["rebuild_from 2026-05-02 is after rebuild_to 2026-05-01."]
+    assert failure_sentences(events) == ["The server is not there."]
+
+
+# Regression: such an event has no error, and the sensor that notes failed runs ended in an AttributeError.
+def test_a_run_that_was_found_dead_says_so() -> None:
+    with DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(job(name="dead")(lambda: None))
+        event = instance.report_run_failed(run, "The run's process ended before the run did.")
+    assert failure_sentences([event]) == ["The run's process ended before the run did."]
+
+
+@pytest.mark.parametrize(
+    ("dates", "sentence"),
+    [
+        ({"rebuild_from": "2026-11-31", "rebuild_to": "2026-12-01"}, "rebuild_from '2026-11-31' is no date; write it"),
+        ({"rebuild_to": "20261201"}, "rebuild_to '20261201' is no date"),
+        ({"rebuild_to": "2026-12-01"}, "give both dates, or neither"),
+        ({"rebuild_from": "2026-05-02", "rebuild_to": "2026-05-01"}, "rebuild_from 2026-05-02 is after rebuild_to"),
+    ],
+)
+def test_a_range_that_is_none_is_one_sentence(dates: dict[str, str], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        RunOptions(**dates).require_range()

@@ -234,7 +234,9 @@ def test_unchanged_models_come_before_what_is_built_from_them() -> None:
 
 
 def test_what_nothing_was_built_from_comes_last() -> None:
-    unchanged = Unchanged(MANIFEST, {name: AssetKey(name) for name in ("summary", "stg_loads")}, {"summary": 12})
+    unchanged = Unchanged(
+        MANIFEST, {name: AssetKey(name) for name in ("summary", "stg_loads")}, {"summary": {"dagster/row_count": 12}}
+    )
     results = list(unchanged.rest())
     assert [str(result.asset_key.path[-1]) for result in results] == ["stg_loads", "summary"]
     assert [result.metadata for result in results] == [

@@ -6,7 +6,7 @@ from dagster import AssetChecksDefinition, AssetExecutionContext, AssetsDefiniti
 
 from warehouse_assets.churn.checks import build_churn_checks
 from warehouse_assets.database.resource import WarehouseResource
-from warehouse_assets.lifecycle.standing import metadata_of
+from warehouse_assets.lifecycle.standing import result_of
 from warehouse_assets.options import RunOptions
 
 _SHARED: dict[str, Any] = {"group_name": "churn", "owners": ["team:customer-success"], "key_prefix": ["ml"]}
@@ -32,7 +32,7 @@ def build_churn_assets() -> list[AssetsDefinition | AssetChecksDefinition]:
             outcome = train_model(connection, context.run.run_id, force=options.full_refresh)
         context.log.info(outcome.state)
         key = context.asset_key.path
-        return MaterializeResult(metadata=metadata_of(context.instance, key, outcome.state, outcome.figures))
+        return result_of(context.instance, key, outcome.state, outcome.figures)
 
     @asset(
         **_SHARED,
@@ -51,6 +51,6 @@ def build_churn_assets() -> list[AssetsDefinition | AssetChecksDefinition]:
             outcome = score_customers(connection, context.run.run_id, force=options.full_refresh)
         context.log.info(outcome.state)
         key = context.asset_key.path
-        return MaterializeResult(metadata=metadata_of(context.instance, key, outcome.state, outcome.figures))
+        return result_of(context.instance, key, outcome.state, outcome.figures)
 
     return [churn_model, churn_prediction, *build_churn_checks()]

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from dagster import DagsterEvent, DagsterInstance
 
 _POLL_SECONDS = 0.5
+#: The code location of ``workspace.yaml``: by it the UI lists runs on the page of their job.
+_SHOWN_AMONG_RUNS_OF_JOBS = {".dagster/repository": "__repository__@warehouse"}
 
 #: Connections to Dagster's storage are kept for the run instead of one for each of its thousand events (20 ms each);
 #: a statement of it may take ten minutes, far more than any does.
@@ -186,7 +188,7 @@ def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on
                 instance=instance,
                 raise_on_error=False,
                 run_id=run_id,
-                tags={CAUSE_TAG: COMMAND},
+                tags={CAUSE_TAG: COMMAND, **_SHOWN_AMONG_RUNS_OF_JOBS},
             )
         outcome = _outcome(run_id, result.success, result.all_events)
     if not outcome.is_success:

@@ -328,13 +328,17 @@ def _age(moment: datetime | None) -> str:
 
 
 def print_status(console: Console, status: WarehouseStatus) -> None:
-    """Print the status as three tables, then how runs went in the last seven days."""
+    """Print the status as tables; at the end, where a terminal stands, what did not pass and how runs went."""
     if status == WarehouseStatus():
         console.print("Nothing here yet; begin with `warehouse run`.", highlight=False)
         return
+    passed = [check for check in status.checks if check.passed]
     console.print(_tables_shown(status.tables))
-    console.print(_checks_shown(status.checks))
+    console.print(_checks_shown("Checks that passed", passed))
     console.print(_models_shown(status.models))
+    if others := [check for check in status.checks if not check.passed]:
+        console.print(_checks_shown("Checks that did not pass", others))
+    console.print(f"{len(passed)} of {len(status.checks)} checks passed.", highlight=False)
     for run in status.last_runs:
         name = "assets chosen by hand" if run.job.startswith("__") else f"the job {run.job}"
         outcome = "succeeded" if run.is_success else "failed"
@@ -367,12 +371,12 @@ def _tables_shown(tables: list[TableStatus]) -> Table:
     return shown
 
 
-def _checks_shown(checks: list[CheckStatus]) -> Table:
-    shown = Table(title="Checks", title_justify="left")
+def _checks_shown(title: str, checks: list[CheckStatus]) -> Table:
+    shown = Table(title=title, title_justify="left")
     shown.add_column("result")
     shown.add_column("check", overflow="fold")
     shown.add_column("age", justify="right")
-    for check in sorted(checks, key=lambda each: (each.passed, each.check)):
+    for check in sorted(checks, key=lambda each: each.check):
         result = "passed" if check.passed else ("warned" if check.severity == "WARN" else "FAILED")
         reason = f": {check.reason}" if check.reason and not check.passed else ""
         shown.add_row(result, f"{check.check}{reason}", _age(check.at))

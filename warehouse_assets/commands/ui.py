@@ -37,7 +37,8 @@ def check_port(port: int) -> None:
 def serve_ui(settings: Settings, port: int) -> int:
     """Serve the UI on 127.0.0.1 and run the daemon until interrupted; return the exit status.
 
-    An embedded server that crashes meanwhile is started again; one that is stopped stays so.
+    An embedded server that crashes meanwhile is started again; one that is stopped stays so. What Dagster's processes
+    say goes to ``log/ui.log`` below the home.
 
     Raises:
         UserError: the port is taken.
@@ -63,18 +64,33 @@ def serve_ui(settings: Settings, port: int) -> int:
     # Set before the child starts: a process started in the background inherits SIGINT ignored, and would pass that on.
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, stop)
-    with serving(settings) as lock:
+    log_path = settings.home / "log" / "ui.log"
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    print("Starting Dagster …", flush=True)
+    with serving(settings) as lock, log_path.open("wb") as log:
         child = subprocess.Popen(
-            command, env=environment, cwd=environment["DAGSTER_HOME"], start_new_session=True, pass_fds=[lock]
+            command,
+            env=environment,
+            cwd=environment["DAGSTER_HOME"],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=[lock],
         )
         try:
-            look_at = time.monotonic()
+            look_at, is_told = time.monotonic(), False
             while child.poll() is None and not stopping.wait(_POLL_SECONDS):
+                if not is_told and (is_told := not is_free(port)):
+                    url = f"http://127.0.0.1:{port}"
+                    print(f"Serving the UI on {url}, schedules running; Ctrl-C stops all of it.", flush=True)
                 if time.monotonic() > look_at:
                     look_at = time.monotonic() + _look_after(settings)
         finally:
             _end(child)
-    return 0 if stopping.is_set() else 1
+    if stopping.is_set():
+        return 0
+    print(f"warehouse: Dagster ended by itself; {log_path} says why.", file=sys.stderr, flush=True)
+    return 1
 
 
 def _ending_with_us() -> list[str]:

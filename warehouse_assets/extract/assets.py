@@ -8,6 +8,7 @@ from dagster import (
     AssetExecutionContext,
     AssetsDefinition,
     AssetSpec,
+    DataVersion,
     MaterializeResult,
     MetadataValue,
     RetryRequested,
@@ -29,7 +30,7 @@ from warehouse_assets.source.profiles.choice import DEFAULT_PROFILE, remember_pr
 from warehouse_assets.telling import now_and_then, tell_run
 
 GROUP = "raw"
-OWNER = "team:data-engineering"
+OWNER = "team:data"
 #: A broken connection is tried again this often, after a pause; everything else fails at once.
 RETRIES = 2
 PAUSE_SECONDS = 10.0
@@ -131,6 +132,7 @@ def _system_assets(contract: Contract, system: str) -> AssetsDefinition:
         selected = {names_by_key[key] for key in context.selected_asset_keys}
         # a check executed alone judges what a reading did, so the table is read for it
         checked = {names_by_key[key.asset_key] for key in context.selected_asset_check_keys}
+        options.require_range()
         tell = tell_run(context)
         tell_of = now_and_then(tell)
         failure: ExtractionError | None = None
@@ -161,7 +163,9 @@ def _system_assets(contract: Contract, system: str) -> AssetsDefinition:
         done: Mapping[str, TableLoad] = {load.table: load for load in loads if load.status != "failed"}
         for name, load in done.items():
             if name in selected:
-                yield MaterializeResult(asset_key=asset_key(name), metadata=_metadata(load))
+                # the same version while nothing changes: what is built from the table stays in sync
+                version = DataVersion(f"batch {load.changed_batch_id}") if load.changed_batch_id else None
+                yield MaterializeResult(asset_key=asset_key(name), metadata=_metadata(load), data_version=version)
         if failure is not None:
             raise UserError(str(failure)) from failure
         with warehouse.connect() as connection:

@@ -118,6 +118,11 @@ def evaluate(
                 check_name=FRESH_AND_FULL,
                 severity=AssetCheckSeverity.WARN,
                 description="; ".join(problems) or None,
+                metadata={
+                    "rows_raw": load.rows_raw,
+                    "rows_quarantined": load.rows_quarantined,
+                    **({"latest_day": str(load.latest_day)} if load.latest_day else {}),
+                },
             )
 
 

@@ -28,7 +28,8 @@ class TableLoad:
     """What one extraction of one table did.
 
     Rows read from the source are ``rows_inserted + rows_updated + rows_unchanged + rows_rejected``; a row let out of
-    quarantine because the row it repeated has gone counts as read. ``highest_cursor`` is the watermark, or the cursor
+    quarantine because the row it repeated has gone counts as read. ``changed_batch_id`` is the batch that last changed
+    raw, this one or an earlier one. ``highest_cursor`` is the watermark, or the cursor
     of a row dated ahead of the source's now.
     """
 
@@ -39,6 +40,7 @@ class TableLoad:
     run_id: str | None = None
     status: Status = "unchanged"
     batch_id: int | None = None
+    changed_batch_id: int | None = None
     rows_extracted: int = 0
     rows_inserted: int = 0
     rows_updated: int = 0
@@ -86,9 +88,11 @@ def write_state(
 ) -> None:
     """Move the table's state to what ``load`` left. Without a batch only the reading itself is recorded.
 
+    Sets the load's ``changed_batch_id``.
+
     ``read_at`` is when the source was read, where that was before this transaction.
     """
-    connection.execute(
+    row = connection.execute(
         """
         insert into etl.table_state as state (
             source_table, profile, batch_id, changed_batch_id, watermark, highest_cursor, rows_raw, rows_quarantined,
@@ -114,6 +118,7 @@ def write_state(
             changed_at = coalesce(excluded.changed_at, state.changed_at),
             reconciled_at = coalesce(excluded.reconciled_at, state.reconciled_at),
             latest_day = excluded.latest_day
+        returning changed_batch_id
         """,
         {
             "table": load.table,
@@ -130,7 +135,8 @@ def write_state(
             "latest_day": load.latest_day,
             "read_at": read_at,
         },
-    )
+    ).fetchone()
+    load.changed_batch_id = row[0] if row else None
 
 
 def days_ever(connection: psycopg.Connection, table: str) -> set[date]:

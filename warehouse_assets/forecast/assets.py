@@ -15,7 +15,7 @@ from dagster import (
 
 from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.forecast.checks import build_forecast_checks
-from warehouse_assets.lifecycle.standing import metadata_of
+from warehouse_assets.lifecycle.standing import result_of
 from warehouse_assets.options import RunOptions
 
 _SHARED: dict[str, Any] = {
@@ -62,6 +62,6 @@ def build_forecast_assets() -> list[AssetsDefinition | AssetChecksDefinition]:
             ("forecast_backtest", outcome.backtest_figures),
         ):
             key = ["ml", name]
-            yield MaterializeResult(asset_key=key, metadata=metadata_of(context.instance, key, outcome.state, figures))
+            yield result_of(context.instance, key, outcome.state, figures)
 
     return [forecast, *build_forecast_checks()]

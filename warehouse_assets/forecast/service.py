@@ -82,8 +82,10 @@ def forecast_warehouse(
         tables.append(method_table(grain.name, result))
         states.append(f"{grain.name} forecast")
     if days:
-        mark_changed(connection, FORECAST_TABLE, days, rows=storage.table_rows(connection, "forecast"))
-        mark_changed(connection, BACKTEST_TABLE, [], rows=storage.table_rows(connection, "forecast_backtest"))
+        for table, moved, told in (("forecast", days, figures), ("forecast_backtest", (), backtest_figures)):
+            rows = storage.table_rows(connection, table)
+            mark_changed(connection, f"ml.{table}", moved, rows=rows)
+            told["dagster/row_count"] = rows
     record_inputs(connection, FORECAST_TABLE, INPUTS, seen)
     return Outcome("; ".join(states), figures, backtest_figures, "\n\n".join(tables))
 

@@ -35,7 +35,8 @@ def failure_sentences(events: Iterable["DagsterEvent"]) -> list[str]:
 def _message(event: "DagsterEvent") -> str:
     """The user's error where there is one, else the innermost cause."""
     is_step = event.is_step_failure
-    error = event.step_failure_data.error if is_step else event.job_failure_data.error
+    data = event.step_failure_data if is_step else event.job_failure_data  # none of a run that was found dead
+    error = data.error if data else None
     while error is not None and error.cause is not None:
         if error.cls_name in _USER_ERRORS:
             break
@@ -49,8 +50,6 @@ def _message(event: "DagsterEvent") -> str:
         message = STOPPED
     elif error.cls_name == "DagsterExecutionInterruptedError":
         message = "it was interrupted; what was finished stays, run again to go on"
-    elif error.cls_name == "ValidationError" and (complaint := re.search(r"Value error, (.*?) \[type=", message)):
-        message = complaint[1]
     else:
         message = re.sub(rf"^([\w.]+\.)?{re.escape(error.cls_name or '')}: ", "", message)
     return message

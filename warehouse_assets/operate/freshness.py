@@ -7,16 +7,19 @@ from dagster import AssetChecksDefinition, AssetsDefinition, AssetSpec, Freshnes
 
 Asset = AssetsDefinition | AssetChecksDefinition
 
-# Twice the cadence of the job that refreshes the group, and a margin for a long run.
-_WINDOWS = {
+# Warned of after twice the cadence of the job that refreshes the group, with a margin for a long run. No run starts
+# while the source has nothing new, so only what bridges the nights and a long weekend has failed.
+_DAY = timedelta(hours=36)
+_WARN = {
     "route": timedelta(minutes=45),
     "operational": timedelta(hours=3),
-    "customer": timedelta(hours=36),
-    "financial": timedelta(hours=36),
-    "features": timedelta(hours=36),
-    "churn": timedelta(hours=36),
-    "forecast": timedelta(hours=36),
+    "customer": _DAY,
+    "financial": _DAY,
+    "features": _DAY,
+    "churn": _DAY,
+    "forecast": _DAY,
 }
+_FAIL = timedelta(hours=84)
 
 
 def with_freshness(assets: Iterable[Asset]) -> list[Asset]:
@@ -30,7 +33,7 @@ def with_freshness(assets: Iterable[Asset]) -> list[Asset]:
 
 
 def _with_policy(spec: AssetSpec) -> AssetSpec:
-    window = _WINDOWS.get(spec.group_name or "")
+    window = _WARN.get(spec.group_name or "")
     if window is None or spec.freshness_policy is not None:
         return spec
-    return spec.replace_attributes(freshness_policy=FreshnessPolicy.time_window(fail_window=window))
+    return spec.replace_attributes(freshness_policy=FreshnessPolicy.time_window(fail_window=_FAIL, warn_window=window))

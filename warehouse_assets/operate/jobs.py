@@ -30,7 +30,7 @@ _DESCRIPTIONS = {
     "operational": "Operational warehouse: depots by the hour, every hour.",
     "customer": "Customer warehouse with the churn model, and every raw table, every day.",
     "financial": "Financial warehouse with the forecasts, every day.",
-    "everything": "Every asset: what a first run does.",
+    "everything": "Every asset: what a first run does, and what new source data starts.",
 }
 
 

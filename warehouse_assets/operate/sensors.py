@@ -64,7 +64,7 @@ def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[Sens
     )
     def dead_runs(context: SensorEvaluationContext) -> SkipReason:
         closed = close_dead_runs(context.instance, resolve(Settings.from_env()).warehouse)
-        return SkipReason(f"Closed {', '.join(closed)}." if closed else "Every run has its process.")
+        return SkipReason(f"Closed {', '.join(closed)}." if closed else "No dead run found.")
 
     @run_failure_sensor(
         name="failed_runs",
@@ -78,5 +78,6 @@ def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[Sens
         run = context.dagster_run
         note_failure(resolve(Settings.from_env()).warehouse, run.run_id, run.job_name, sentence)
         context.log.error(sentence)
+        context.instance.report_engine_event(sentence, run)  # the last line of the run's page
 
     return [new_source_data, dead_runs, failed_runs]

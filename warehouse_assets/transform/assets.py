@@ -12,10 +12,13 @@ from dagster import (
     AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
+    DagsterInstance,
     MaterializeResult,
     Output,
+    TableColumn,
     TableColumnDep,
     TableColumnLineage,
+    TableSchema,
 )
 from dagster_dbt import dbt_assets
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
@@ -40,8 +43,11 @@ from warehouse_assets.transform.plan import (
     untouched_tests,
 )
 from warehouse_assets.transform.standing_checks import standing_results
-from warehouse_assets.transform.state import noting_passes, read_state, row_counts
+from warehouse_assets.transform.state import column_types, noting_passes, read_state, row_counts
 from warehouse_assets.transform.translator import WarehouseDbtTranslator, with_attached_tests
+
+#: Metadata of a table's columns, which stand while the table is not built again.
+_OF_COLUMNS = ("dagster/column_schema", "dagster/column_lineage", "column_lineage")
 
 # Everything that reads a prediction, at any distance.
 AFTER_MODELS = "source:ml+"
@@ -55,13 +61,18 @@ def model_built(event: Any) -> str | None:
 
 
 class Unchanged:
-    """The models that stand as they are, handed out in time: Dagster wants what is upstream first."""
+    """The models that stand as they are, handed out in time: Dagster wants what is upstream first.
 
-    def __init__(self, manifest: Mapping[str, Any], keys: Mapping[str, AssetKey], rows: Mapping[str, int]) -> None:
+    ``kept`` is metadata by model that still holds.
+    """
+
+    def __init__(
+        self, manifest: Mapping[str, Any], keys: Mapping[str, AssetKey], kept: Mapping[str, Mapping[str, Any]]
+    ) -> None:
         self._parents: Mapping[str, list[str]] = manifest["parent_map"]
         self._waiting: dict[str, MaterializeResult[None]] = {
             models_of(manifest)[model]["unique_id"]: MaterializeResult(
-                asset_key=key, metadata={"state": "unchanged", **row_count(rows, model)}
+                asset_key=key, metadata={**kept.get(model, {}), "state": "unchanged"}
             )
             for model, key in keys.items()
         }
@@ -88,6 +99,19 @@ class Unchanged:
             yield self._waiting.pop(unique_id)
 
 
+def kept_metadata(
+    instance: DagsterInstance, keys: Mapping[str, AssetKey], rows: Mapping[str, int]
+) -> dict[str, dict[str, Any]]:
+    """What pages of models that stand still show: rows, and columns with their origin as the last build told them."""
+    kept: dict[str, dict[str, Any]] = {model: dict(row_count(rows, model)) for model in keys}
+    models = {key: model for model, key in keys.items()}
+    for record in instance.get_asset_records(list(models)) if models else ():
+        if last := record.asset_entry.last_materialization:
+            told = last.asset_materialization.metadata if last.asset_materialization else {}
+            kept[models[record.asset_entry.asset_key]] |= {name: told[name] for name in _OF_COLUMNS if name in told}
+    return kept
+
+
 def row_count(rows: Mapping[str, int], model: str) -> dict[str, int]:
     """The metadata from which an asset's page takes its number of rows; a view has none."""
     return {"dagster/row_count": rows[model]} if model in rows else {}
@@ -99,6 +123,21 @@ def with_row_count(event: Any, manifest: Mapping[str, Any], connection: psycopg.
         return event
     model = manifest["nodes"][built]["name"]
     return event.with_metadata({**event.metadata, **row_count(row_counts(connection), model)})
+
+
+def with_column_types(event: Any, manifest: Mapping[str, Any], connection: psycopg.Connection) -> Any:
+    """Add the columns as PostgreSQL knows them, where the project does not give their types; other events pass."""
+    if (built := model_built(event)) is None:
+        return event
+    node = manifest["nodes"][built]
+    if all(column.get("data_type") for column in node["columns"].values()):
+        return event
+    described = {name: column.get("description") for name, column in node["columns"].items()}
+    columns = [
+        TableColumn(name, type_name, description=described.get(name))
+        for name, type_name in column_types(connection, node["schema"], node["alias"])
+    ]
+    return event.with_metadata({**event.metadata, "dagster/column_schema": TableSchema(columns)}) if columns else event
 
 
 def with_column_lineage(
@@ -176,6 +215,7 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
 
     @dbt_assets(manifest=manifest, select=select, exclude=exclude, name=name, dagster_dbt_translator=translator)
     def run_dbt(context: AssetExecutionContext, warehouse: WarehouseResource, options: RunOptions) -> Iterator[Any]:
+        options.require_range()
         require_named_sources(manifest)
         require_tests_of_models(manifest)
         selected = {names_by_key[key]: key for key in context.selected_asset_keys}
@@ -193,7 +233,8 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
             tests = tests.with_unknown(result.check_name or "" for result in standing)
             for name, reason in [*sorted(plan.build.items()), *sorted(tests.run.items()), *tests.waiting.items()]:
                 context.log.info(f"{name}: {reason}")
-            unchanged = Unchanged(manifest, {model: selected[model] for model in plan.current}, row_counts(connection))
+            current = {model: selected[model] for model in plan.current}
+            unchanged = Unchanged(manifest, current, kept_metadata(context.instance, current, row_counts(connection)))
             if plan.build or tests.run:
                 untouched = untouched_tests(manifest, plan.build, tests.run)
                 with noting_passes(connection, passes_of(manifest, tests.run, state), untouched):
@@ -214,7 +255,8 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
                             tell_of("dbt", f"{built} of {len(plan.build)} models built")
                             yield from unchanged.above(event)
                             counted = with_row_count(event, manifest, connection)
-                            yield with_column_lineage(counted, manifest, translator, invocation.target_path)
+                            typed = with_column_types(counted, manifest, connection)
+                            yield with_column_lineage(typed, manifest, translator, invocation.target_path)
                     except DagsterDbtCliRuntimeError as error:
                         yield from standing  # a failed run shows them too
                         raise UserError(dbt_sentence(str(error))) from error
