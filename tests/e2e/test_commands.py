@@ -148,6 +148,24 @@ def test_pages_of_tables_show_their_rows_also_after_a_run_that_left_them_alone(f
         assert shown[table] == [rows_there, rows_there], "built, then left alone"
 
 
+# Regression: what stood as it was got another version, so that all that is made from it was shown as out of sync; and
+# it lost the origins of its columns.
+def test_what_a_run_left_alone_keeps_its_version_and_its_columns(filled_home: Path) -> None:
+    told: dict[str, list[str]] = {}
+    query = "select asset_key, event from event_logs where dagster_event_type = 'ASSET_MATERIALIZATION' order by id"
+    for key, event in ask(filled_home, query, "dagster"):
+        told.setdefault(".".join(json.loads(key)), []).append(event)
+    version = re.compile(r'"dagster/data_version": "([^"]+)"')
+    for asset, events in told.items():
+        first, again = (version.search(event) for event in events)
+        assert first, asset
+        assert again, asset
+        assert first[1] == again[1], asset
+        if asset.split(".")[0] in ("staging", "intermediate", "marts", "features"):
+            assert "column_lineage" in events[1], asset
+    assert '"dagster/column_schema"' in told["staging.stg_operations__route_stops"][1]
+
+
 def test_a_bad_row_stops_scoring_is_named_and_leaves_yesterdays_predictions(filled_home: Path) -> None:
     predictions = "select as_of, customer_id, created_at from ml.churn_prediction order by 1, 2"
     before = ask(filled_home, predictions)
