@@ -110,7 +110,7 @@ def test_every_contracted_table_is_an_asset_with_columns_owner_and_group() -> No
     assert len(definitions) == len(contract.systems)
     for name, table in contract.tables.items():
         spec = specs[asset_key(name)]
-        assert (spec.group_name, list(spec.owners)) == ("raw", ["team:data-engineering"])
+        assert (spec.group_name, list(spec.owners)) == ("raw", ["team:data"])
         assert [column.name for column in spec.metadata["dagster/column_schema"].columns] == list(table.column_names)
 
 

@@ -72,8 +72,16 @@ class EmbeddedServer:
 
     # -- what others ask -------------------------------------------------------------------------------
 
+    def own_url(self, database: str) -> str:
+        """Return the URL of ``database`` to which no variable of libpq's in the environment adds anything.
+
+        Raises:
+            UserError: the server has not been made yet.
+        """
+        return f"{self.url(database)}?{_OF_NO_ENVIRONMENT}"
+
     def url(self, database: str) -> str:
-        """Return the URL of ``database`` on this server, with the password.
+        """Return the plain URL of ``database`` on this server, with the password.
 
         Raises:
             UserError: the server has not been made yet.
@@ -85,7 +93,7 @@ class EmbeddedServer:
             raise UserError(f"There is no embedded server under {self.home} yet; run `warehouse start`.") from error
         except OSError as error:
             raise explain(error, self._base) from error
-        return f"postgresql://{USER}:{password}@127.0.0.1:{port}/{database}?{_OF_NO_ENVIRONMENT}"
+        return f"postgresql://{USER}:{password}@127.0.0.1:{port}/{database}"
 
     def is_running(self) -> bool:
         """Tell whether the server is up and accepts connections."""
@@ -184,7 +192,7 @@ class EmbeddedServer:
         """
         with (
             explain_error(f"creating the databases of {self.home}"),
-            connect(self.url("postgres"), application_name="warehouse start", autocommit=True) as connection,
+            connect(self.own_url("postgres"), application_name="warehouse start", autocommit=True) as connection,
         ):
             present = {name for (name,) in connection.execute("select datname from pg_database")}
             for name in DATABASES:
