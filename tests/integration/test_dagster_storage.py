@@ -5,12 +5,17 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from dagster_postgres import PostgresEventLogStorage
+from dagster_postgres.utils import DagsterPostgresException
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from rich.console import Console
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
 
 from warehouse_assets.commands import ui
 from warehouse_assets.commands.launch import prepare_instance
@@ -18,6 +23,7 @@ from warehouse_assets.commands.run import RunRequest, run_warehouse
 from warehouse_assets.commands.server import migrate_all
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.errors import UserError
+from warehouse_assets.operate.storage import EventLog
 from warehouse_assets.settings import Settings
 
 
@@ -129,3 +135,18 @@ def test_a_url_may_be_written_in_every_way_of_libpq(settings: Settings, prepare:
     ):
         prepare(same)
     assert has_tables(url, "event_logs")
+
+
+# Regression: a run whose server was killed took 38 s to its sentence, as every event was tried for six to ten.
+def test_a_server_that_is_gone_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def given_up(self: object, event: object) -> None:
+        raise DagsterPostgresException("too many retries for DB connection")
+
+    monkeypatch.setattr(PostgresEventLogStorage, "store_event", given_up)
+    log = EventLog.__new__(EventLog)
+    log._engine = create_engine("postgresql://127.0.0.1:1/dagster")
+    event: Any = None
+    with pytest.raises(DagsterPostgresException):
+        log.store_event(event)
+    with pytest.raises(OperationalError, match="Connection refused"):
+        log.store_event(event)

@@ -1,20 +1,46 @@
 """Dagster's own storage: the database ``DAGSTER_POSTGRES_URL`` names, else ``dagster`` on the embedded server."""
 
+import time
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from dagster import EventLogEntry
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
+from dagster_postgres.utils import DagsterPostgresException
 from sqlalchemy.engine import URL
 
 from warehouse_assets.database.connections import url_parameters
 from warehouse_assets.database.databases import resolve
 from warehouse_assets.settings import Settings
 
+#: How long no event is tried again and again after one was, in vain: a run tells a dozen more before it ends.
+_GIVEN_UP_SECONDS = 60.0
+
 
 class EventLog(PostgresEventLogStorage):
-    """Dagster's event log, which asks once what its tables have, not at each event (a second of a quiet run)."""
+    """Dagster's event log, which asks once what its tables have, not at each event (a second of a quiet run).
+
+    Where the server is gone, the first event waits the ten seconds in which Dagster tries again; others fail at once.
+    """
+
+    _given_up_until = 0.0
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event.
+
+        Raises:
+            sqlalchemy.exc.OperationalError: the server is gone, as it was when the event before was to be stored.
+            DagsterPostgresException: it does not answer.
+        """
+        if time.monotonic() < self._given_up_until:
+            self._engine.connect().close()
+        try:
+            super().store_event(event)
+        except DagsterPostgresException:
+            self._given_up_until = time.monotonic() + _GIVEN_UP_SECONDS
+            raise
 
     @cache  # noqa: B019  one event log lives as long as its process
     def has_table(self, table_name: str) -> bool:
