@@ -24,11 +24,11 @@ def password_of(server: EmbeddedServer) -> str:
 
 def test_embedded_server_provides_what_the_user_does_not(server: EmbeddedServer, databases: Databases) -> None:
     assert databases == Databases(
-        *(server.own_url(name) for name in ("operational", "warehouse", "dagster", "planted"))
+        *(server.shielded_url(name) for name in ("operational", "warehouse", "dagster", "planted"))
     )
     settings = Settings(home=server.home, source_url="postgresql://me@elsewhere/mine")
     mixed = resolve(settings)
-    assert (mixed.operational, mixed.warehouse) == ("postgresql://me@elsewhere/mine", server.own_url("warehouse"))
+    assert (mixed.operational, mixed.warehouse) == ("postgresql://me@elsewhere/mine", server.shielded_url("warehouse"))
     assert mixed.planted is None
 
 

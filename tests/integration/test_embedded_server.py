@@ -140,10 +140,10 @@ def test_what_is_exported_for_other_servers_is_not_meant_for_this_one(
     running: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    with connect(running.own_url("warehouse"), application_name="test") as connection:
+    with connect(running.shielded_url("warehouse"), application_name="test") as connection:
         connection.execute("create temporary table written (a integer)")
         assert connection.execute("show search_path").fetchone() == ('"$user", public',)
-    for_dbt = dbt_environment(Settings(home=running.home), running.own_url("warehouse"))
+    for_dbt = dbt_environment(Settings(home=running.home), running.shielded_url("warehouse"))
     assert for_dbt[variable] != value if variable != "PGSSLMODE" else for_dbt["WAREHOUSE_DBT_SSLMODE"] == "disable"
 
 

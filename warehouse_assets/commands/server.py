@@ -79,7 +79,7 @@ def _is_served(settings: Settings) -> bool:
 def _users(server: EmbeddedServer) -> list[str]:
     """Names of the programs that stay connected to the server."""
     deadline = time.monotonic() + _LEAVING_SECONDS
-    with connect(server.own_url("postgres"), application_name="warehouse", autocommit=True) as connection:
+    with connect(server.shielded_url("postgres"), application_name="warehouse", autocommit=True) as connection:
         while True:
             rows = connection.execute(
                 "select distinct coalesce(nullif(application_name, ''), 'a program without a name') "

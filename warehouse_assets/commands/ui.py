@@ -12,7 +12,7 @@ from pathlib import Path
 
 from warehouse_assets.commands.home import process_environment
 from warehouse_assets.commands.server import revive_server, serving
-from warehouse_assets.database.embedded import is_free
+from warehouse_assets.database.ports import is_free
 from warehouse_assets.errors import UserError
 from warehouse_assets.settings import PROJECT_ROOT, Settings
 

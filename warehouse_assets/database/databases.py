@@ -45,9 +45,9 @@ def resolve(settings: Settings) -> Databases:
     server = embedded_server(settings)
     server.start()
     return Databases(
-        operational=settings.source_url or server.own_url("operational"),
-        warehouse=settings.warehouse_url or server.own_url("warehouse"),
-        dagster=settings.dagster_url or server.own_url("dagster"),
-        planted=None if settings.source_url else server.own_url("planted"),
+        operational=settings.source_url or server.shielded_url("operational"),
+        warehouse=settings.warehouse_url or server.shielded_url("warehouse"),
+        dagster=settings.dagster_url or server.shielded_url("dagster"),
+        planted=None if settings.source_url else server.shielded_url("planted"),
         is_warehouse_own=settings.warehouse_url is not None,
     )

@@ -5,17 +5,13 @@ directory holds one server, on 127.0.0.1 only, with a generated password. The se
 session, so it outlives the command, the terminal and Ctrl-C; ``stop`` ends it.
 """
 
-import errno
 import fcntl
 import hashlib
 import os
-import random
-import re
 import secrets
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -27,11 +23,12 @@ from psycopg import sql
 from psycopg.errors import DuplicateDatabase, UniqueViolation
 
 from warehouse_assets.database import place as places
-from warehouse_assets.database import tuning
+from warehouse_assets.database import ports, tuning
 from warehouse_assets.database.connections import connect
 from warehouse_assets.database.errors import explain_error
 from warehouse_assets.database.place import Place, explain
-from warehouse_assets.database.trouble import FULL_DISK, STOPPED
+from warehouse_assets.database.server_log import ServerLog
+from warehouse_assets.database.trouble import STOPPED, names_full_disk
 from warehouse_assets.errors import UnreachableError, UserError
 
 USER = "warehouse"
@@ -72,7 +69,7 @@ class EmbeddedServer:
 
     # -- what others ask -------------------------------------------------------------------------------
 
-    def own_url(self, database: str) -> str:
+    def shielded_url(self, database: str) -> str:
         """Return the URL of ``database`` to which no variable of libpq's in the environment adds anything.
 
         Raises:
@@ -129,13 +126,7 @@ class EmbeddedServer:
                 self._launch(place)
             server = self._identity()
             if server is None or _SEEN.get(self.home) != server:
-                try:
-                    self._ensure_databases()
-                except UnreachableError:
-                    place = places.settle(self.home, self.major)
-                    if (said := self._tail(self._newest_log(place.log))) and any(text in said for text in FULL_DISK):
-                        raise self._failure("reached", place, said) from None
-                    raise
+                self._ensure_databases()
             if server is not None:
                 _SEEN[self.home] = server
 
@@ -190,10 +181,15 @@ class EmbeddedServer:
         Raises:
             UserError: the server does not answer, or its disk is full.
         """
-        with (
-            explain_error(f"creating the databases of {self.home}"),
-            connect(self.own_url("postgres"), application_name="warehouse start", autocommit=True) as connection,
-        ):
+        try:
+            connection = connect(self.shielded_url("postgres"), application_name="warehouse start", autocommit=True)
+        except UnreachableError:
+            place = places.settle(self.home, self.major)
+            said = ServerLog(place.log).end()  # where the disk is full it ends again and again as it recovers
+            if names_full_disk(said):
+                raise ServerLog(place.log).failure("reached", place.data, said) from None
+            raise
+        with explain_error(f"creating the databases of {self.home}"), connection:
             present = {name for (name,) in connection.execute("select datname from pg_database")}
             for name in DATABASES:
                 # A start that was killed may have left its statement running: whoever is first makes it.
@@ -353,7 +349,7 @@ class EmbeddedServer:
             made = place.run("initdb", ["--pgdata", str(partial), *options], timeout=120)
             if made.returncode != 0:
                 shutil.rmtree(partial, ignore_errors=True)
-                raise self._failure("made", place, made.stdout + made.stderr)
+                raise ServerLog(place.log).failure("made", place.data, made.stdout + made.stderr)
             self._write(self._base / "password", password)
             partial.rename(place.data)
         except subprocess.TimeoutExpired as error:
@@ -364,33 +360,33 @@ class EmbeddedServer:
             password_file.unlink(missing_ok=True)
 
     def _launch(self, place: Place) -> None:
-        startup_log = place.log / "startup.log"
+        log = ServerLog(place.log)
         for _ in range(5):
             port = self._port()
             try:
                 self._write(place.conf, self._configuration(place, port), mode=0o644)
                 self._write(place.hba, tuning.HBA, mode=0o644)
                 self._write(self._base / "port", str(port))
-                startup_log.unlink(missing_ok=True)
+                log.startup.unlink(missing_ok=True)
             except OSError as error:
                 raise explain(error, self._base) from error
             options = f"-c config_file={shlex.quote(str(place.conf))}"
-            sizes = self._log_sizes(place.log)
+            sizes = log.sizes()
             arguments = ["start", "--wait", "--silent", f"--timeout={_START_SECONDS}", "--pgdata", str(place.data)]
             try:
                 started = place.run(
-                    "pg_ctl", [*arguments, "--log", str(startup_log), "--options", options], timeout=_START_SECONDS + 30
+                    "pg_ctl", [*arguments, "--log", str(log.startup), "--options", options], timeout=_START_SECONDS + 30
                 )
             except subprocess.TimeoutExpired as error:
                 raise UserError(f"The server did not start within {_START_SECONDS} s; see {place.log}.") from error
             if started.returncode == 0:
                 return
-            said = started.stdout + started.stderr + self._tail(startup_log) + self._logged_since(place.log, sizes)
+            said = started.stdout + started.stderr + log.since(sizes)
             if 'lock file "postmaster.pid" already exists' in said:
                 # a start that was killed had got as far as pg_ctl, whose server came up between our look and our own
                 self._end_other(place.data)
             elif "could not bind" not in said or self.pinned_port is not None:
-                raise self._failure("started", place, said)
+                raise log.failure("started", place.data, said)
         raise UserError("No free TCP port was found on 127.0.0.1 in five attempts; name one with WAREHOUSE_PORT.")
 
     def _configuration(self, place: Place, port: int) -> str:
@@ -401,7 +397,7 @@ class EmbeddedServer:
     def _port(self) -> int:
         """Return the pinned port, else the remembered one if it is free, else a free one."""
         if self.pinned_port is not None:
-            if not is_free(self.pinned_port):
+            if not ports.is_free(self.pinned_port):
                 raise UserError(
                     f"Port {self.pinned_port} of WAREHOUSE_PORT is in use by another program; "
                     "stop that program, or set WAREHOUSE_PORT to a free port or to nothing."
@@ -410,15 +406,8 @@ class EmbeddedServer:
         try:
             remembered = int((self._base / "port").read_text())
         except (FileNotFoundError, ValueError):
-            remembered = 0
-        if remembered and is_free(remembered):
-            return remembered
-        chooser = random.SystemRandom()
-        for _ in range(200):
-            # below the range that the kernel gives to outgoing connections (from 32768)
-            if is_free(port := chooser.randrange(15000, 32000)):
-                return port
-        raise UserError("No free TCP port was found on 127.0.0.1; name one with WAREHOUSE_PORT.")
+            remembered = None
+        return ports.choose(remembered)
 
     def _stop(self, how: signal.Signals) -> bool:
         process = self._postmaster()
@@ -440,14 +429,6 @@ class EmbeddedServer:
             time.sleep(0.01)
         return True
 
-    def _failure(self, what: str, place: Place, said: str) -> UserError:
-        if any(text in said for text in FULL_DISK):
-            return explain(OSError(errno.ENOSPC, "No space left on device"), place.data)
-        told = re.findall(r"LOG: +((?:invalid|unrecognized|syntax|could not) .*)|(?:FATAL|PANIC|error): +(.*)", said)
-        reasons = dict.fromkeys("".join(pair) for pair in told[-3:])
-        reason = "; ".join(reasons) or " ".join(said.split()[-40:]) or "it gave no reason"
-        return UserError(f"The embedded PostgreSQL could not be {what} ({reason}); see {place.log}.")
-
     def _write(self, path: Path, text: str, mode: int = 0o600) -> None:
         """Write a small file so that a reader sees the old text or the new, never a part."""
         partial = path.with_name(path.name + ".part")
@@ -457,28 +438,6 @@ class EmbeddedServer:
             file.write(text)
         partial.replace(path)
 
-    def _tail(self, path: Path) -> str:
-        try:
-            return path.read_text(errors="replace")[-4000:]
-        except OSError:
-            return ""
-
-    def _newest_log(self, directory: Path) -> Path:
-        return max(self._log_sizes(directory), key=lambda path: path.stat().st_mtime, default=directory / "startup.log")
-
-    def _log_sizes(self, directory: Path) -> dict[Path, int]:
-        return {path: path.stat().st_size for path in directory.glob("postgresql-*.log")}
-
-    def _logged_since(self, directory: Path, sizes: dict[Path, int]) -> str:
-        """Return what the server has logged beyond these sizes; a file written anew counts whole."""
-        said = []
-        for path, size in self._log_sizes(directory).items():
-            known = sizes.get(path, 0)
-            with path.open("rb") as file:
-                file.seek(known if known <= size else 0)
-                said.append(file.read().decode(errors="replace")[-4000:])
-        return "".join(said)
-
 
 def _command(process: psutil.Process) -> list[str]:
     """Return the command line of a process, empty for one that has ended; readable across accounts, unlike cwd."""
@@ -486,14 +445,3 @@ def _command(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return []
-
-
-def is_free(port: int) -> bool:
-    """Tell whether a TCP port of 127.0.0.1 can be listened on."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -8,10 +8,13 @@ DISK_FULL = (
     "PostgreSQL has no room left on its disk. What was committed stays, nothing is half-written; free some space and "
     "run the command again."
 )
-#: How the operating system names a full disk, in whatever message.
-FULL_DISK = ("No space left on device", "Disk quota exceeded")
 
 _LIBRARIES = ("psycopg", "psycopg2", "sqlalchemy")
+
+
+def names_full_disk(message: str) -> bool:
+    """Whether a message of whatever program holds the operating system's words for a full disk."""
+    return "No space left on device" in message or "Disk quota exceeded" in message
 
 
 def trouble(error: BaseException) -> str | None:

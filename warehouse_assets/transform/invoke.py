@@ -14,7 +14,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation
 from packaging.version import Version
 
 from warehouse_assets.database.databases import Databases
-from warehouse_assets.database.trouble import DISK_FULL, FULL_DISK
+from warehouse_assets.database.trouble import DISK_FULL, names_full_disk
 from warehouse_assets.options import RunOptions
 from warehouse_assets.settings import DBT_PROJECT_DIR, Settings
 from warehouse_assets.transform.project import dbt_environment, ensure_manifest, target_dir
@@ -35,7 +35,7 @@ def dbt_sentence(message: str) -> str:
     words = " ".join(said.split())
     if not words:
         return "dbt was ended before it was done; what it had committed stays, run again"
-    if any(text in words for text in FULL_DISK):
+    if names_full_disk(words):
         return DISK_FULL
     words = re.sub(r"\d+ of \d+ (FAIL|ERROR) [^\[]*\[\1[^\]]*\] ?", "", words) or words
     words = re.sub(r" > (in|called by) \w+ \S+ \(\S+\)", "", words)
