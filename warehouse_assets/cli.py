@@ -15,7 +15,7 @@ from rich.console import Console
 
 from warehouse_assets.database.trouble import trouble
 from warehouse_assets.errors import UserError
-from warehouse_assets.operate.job_names import JOB_NAMES
+from warehouse_assets.operate.job_names import EVERYTHING, JOB_NAMES
 from warehouse_assets.settings import Settings
 
 app = typer.Typer(
@@ -116,7 +116,7 @@ def run(
         typer.Option(help="Source profile: a shipped name, or a folder (./NAME where a shipped one has its name)."),
     ] = None,
     settings: SetOption = None,
-    job: Annotated[str, typer.Option(help=f"Job to run: {', '.join(JOB_NAMES)}.")] = "everything",
+    job: Annotated[str, typer.Option(help=f"Job to run: {', '.join(JOB_NAMES)}.")] = EVERYTHING,
     full_refresh: Annotated[bool, typer.Option(help="Read every source row again and rebuild every model.")] = False,
     rebuild_from: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First business date to rebuild.")

@@ -144,7 +144,7 @@ def test_what_is_exported_for_other_servers_is_not_meant_for_this_one(
         connection.execute("create temporary table written (a integer)")
         assert connection.execute("show search_path").fetchone() == ('"$user", public',)
     for_dbt = dbt_environment(Settings(home=running.home), running.shielded_url("warehouse"))
-    assert for_dbt[variable] != value if variable != "PGSSLMODE" else for_dbt["WAREHOUSE_DBT_SSLMODE"] == "disable"
+    assert for_dbt[variable] != value
 
 
 def test_password_and_data_are_closed_to_others(running: EmbeddedServer) -> None:

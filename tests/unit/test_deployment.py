@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from warehouse_assets.commands.launch import CODE_LOCATION
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -53,6 +55,13 @@ def test_every_file_a_service_mounts_or_reads_exists(compose: dict[str, Any]) ->
             if word.endswith(".yaml"):
                 workspace = yaml.safe_load((ROOT / word).read_text())
                 assert workspace["load_from"][0]["grpc_server"]["host"] in compose["services"]
+
+
+@pytest.mark.parametrize("path", ["workspace.yaml", "docker/workspace.yaml"])
+def test_runs_of_the_command_are_tagged_with_the_code_location_of_the_workspace(path: str) -> None:
+    (location,) = yaml.safe_load((ROOT / path).read_text())["load_from"]
+    (options,) = location.values()
+    assert options["location_name"] == CODE_LOCATION
 
 
 @pytest.mark.parametrize("service", ["migrate", "code", "webserver", "daemon"])

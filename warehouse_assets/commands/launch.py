@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from dagster import DagsterEvent, DagsterInstance
 
 _POLL_SECONDS = 0.5
-#: The code location of ``workspace.yaml``: by it the UI lists runs on the page of their job.
-_SHOWN_AMONG_RUNS_OF_JOBS = {".dagster/repository": "__repository__@warehouse"}
+#: As in ``workspace.yaml``.
+CODE_LOCATION = "warehouse"
+#: By this tag the UI lists runs on the page of their job.
+_SHOWN_AMONG_RUNS_OF_JOBS = {".dagster/repository": f"__repository__@{CODE_LOCATION}"}
 
 #: Connections to Dagster's storage are kept for the run instead of one for each of its thousand events (20 ms each);
 #: a statement of it may take ten minutes, far more than any does.

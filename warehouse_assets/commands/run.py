@@ -16,6 +16,7 @@ from warehouse_assets.database.connections import connect
 from warehouse_assets.database.databases import Databases, resolve
 from warehouse_assets.database.migrate import migrate
 from warehouse_assets.errors import UserError
+from warehouse_assets.operate.job_names import EVERYTHING
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.profiles import open_profile
 from warehouse_assets.source.profiles.choice import DEFAULT_PROFILE, remember_profile, stored_profile
@@ -26,7 +27,7 @@ from warehouse_assets.transform.project import ensure_manifest
 class RunRequest:
     """What the user asked for; None means: as before, else the default."""
 
-    job: str = "everything"
+    job: str = EVERYTHING
     preset: str | None = None
     seed: int | None = None
     profile: str | None = None

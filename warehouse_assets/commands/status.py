@@ -17,7 +17,7 @@ from warehouse_assets.database.connections import connect
 from warehouse_assets.database.databases import needs_embedded, resolve
 from warehouse_assets.database.migrate import current
 from warehouse_assets.database.place import data_link, explain
-from warehouse_assets.operate.job_names import JOB_NAMES
+from warehouse_assets.operate.job_names import EVERYTHING
 from warehouse_assets.settings import Settings
 from warehouse_assets.transform.project import load_manifest, manifest_path
 
@@ -354,7 +354,7 @@ def print_status(console: Console, status: WarehouseStatus) -> None:
 def _is_healed(failure: RunFailure, last_runs: list[LastRun]) -> bool:
     """Whether its job, or the one that does all, has succeeded since."""
     return any(
-        run.is_success and run.ended_at > failure.failed_at and run.job in (failure.job, JOB_NAMES[0])
+        run.is_success and run.ended_at > failure.failed_at and run.job in (failure.job, EVERYTHING)
         for run in last_runs
     )
 

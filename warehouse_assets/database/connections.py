@@ -5,6 +5,7 @@ import time
 from typing import LiteralString
 
 import psycopg
+from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from warehouse_assets.errors import UnreachableError, UserError
@@ -103,6 +104,20 @@ def url_parameters(url: str) -> dict[str, str]:
     if "@" in host[1:] or re.search(r"[^\d,]", port) or ("@" in database and f"/{database}" in plain):
         raise unreadable
     return parameters
+
+
+def libpq_environment(url: str) -> dict[str, str]:
+    """Return libpq's variables for what ``url`` says, so that a program finds its database without being told.
+
+    A program's arguments, unlike its environment, can be read by every user of the machine.
+
+    Raises:
+        UserError: the URL cannot be read.
+    """
+    variables = {
+        option.keyword.decode(): option.envvar.decode() for option in pq.Conninfo.get_defaults() if option.envvar
+    }
+    return {variables[name]: value for name, value in url_parameters(url).items() if name in variables}
 
 
 def _where(parameters: dict[str, str]) -> str:

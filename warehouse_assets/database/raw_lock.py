@@ -13,14 +13,14 @@ import psycopg
 
 from warehouse_assets.telling import Tell
 
-_RAW = 7_305_001
+_RAW = "raw"
 
 
 def lock_system(connection: psycopg.Connection, system: str, tell: Tell) -> None:
     """Wait for another extraction of the system to end, then hold the right to it until the connection closes."""
-    found = connection.execute("select hashtextextended(%s, 0)", (f"extract.system.{system}",)).fetchone()
-    key = found[0] if found else 0
-    _lock(connection, "", key, tell, f"another run extracts {system}: waiting until it has ended")
+    _lock(
+        connection, "", f"extract.system.{system}", tell, f"another run extracts {system}: waiting until it has ended"
+    )
 
 
 def move_raw(connection: psycopg.Connection, tell: Tell) -> None:
@@ -38,13 +38,13 @@ def raw_stands_still(connection: psycopg.Connection, tell: Tell) -> Iterator[Non
     finally:
         with contextlib.suppress(psycopg.OperationalError):  # the server went away, and the lock with it
             connection.rollback()
-            connection.execute("select pg_advisory_unlock(%s)", (_RAW,))
+            connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (_RAW,))
             connection.commit()
 
 
-def _lock(connection: psycopg.Connection, kind: LiteralString, key: int, tell: Tell, why: str) -> None:
-    """Take an advisory lock of the session, telling why where that means to wait."""
-    found = connection.execute(f"select pg_try_advisory_lock{kind}(%s)", (key,)).fetchone()
+def _lock(connection: psycopg.Connection, kind: LiteralString, name: str, tell: Tell, why: str) -> None:
+    """Take the session's advisory lock of this name, telling why where that means to wait."""
+    found = connection.execute(f"select pg_try_advisory_lock{kind}(hashtextextended(%s, 0))", (name,)).fetchone()
     if found is None or not found[0]:
         tell(why)
-        connection.execute(f"select pg_advisory_lock{kind}(%s)", (key,))
+        connection.execute(f"select pg_advisory_lock{kind}(hashtextextended(%s, 0))", (name,))

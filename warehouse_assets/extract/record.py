@@ -29,8 +29,8 @@ class TableLoad:
 
     Rows read from the source are ``rows_inserted + rows_updated + rows_unchanged + rows_rejected``; a row let out of
     quarantine because the row it repeated has gone counts as read. ``changed_batch_id`` is the batch that last changed
-    raw, this one or an earlier one. ``highest_cursor`` is the watermark, or the cursor
-    of a row dated ahead of the source's now.
+    raw, this one or an earlier one. ``highest_cursor`` is the watermark, or the cursor of a row dated ahead of the
+    source's now.
     """
 
     table: str

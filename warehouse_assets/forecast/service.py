@@ -82,9 +82,9 @@ def forecast_warehouse(
         tables.append(method_table(grain.name, result))
         states.append(f"{grain.name} forecast")
     if days:
-        for table, moved, told in (("forecast", days, figures), ("forecast_backtest", (), backtest_figures)):
+        for table, moved, told in ((FORECAST_TABLE, days, figures), (BACKTEST_TABLE, (), backtest_figures)):
             rows = storage.table_rows(connection, table)
-            mark_changed(connection, f"ml.{table}", moved, rows=rows)
+            mark_changed(connection, table, moved, rows=rows)
             told["dagster/row_count"] = rows
     record_inputs(connection, FORECAST_TABLE, INPUTS, seen)
     return Outcome("; ".join(states), figures, backtest_figures, "\n\n".join(tables))

@@ -177,6 +177,7 @@ def write_backtest(connection: psycopg.Connection, grain: Grain, result: Forecas
 
 
 def table_rows(connection: psycopg.Connection, table: str) -> int:
-    """Count the rows of a table of schema ml."""
-    row = connection.execute(sql.SQL("select count(*) from {}").format(sql.Identifier("ml", table))).fetchone()
+    """Count the rows of a table, such as ``ml.forecast``."""
+    query = sql.SQL("select count(*) from {}").format(sql.Identifier(*table.split(".")))
+    row = connection.execute(query).fetchone()
     return int(row[0]) if row else 0

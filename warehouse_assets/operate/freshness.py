@@ -9,15 +9,15 @@ Asset = AssetsDefinition | AssetChecksDefinition
 
 # Warned of after twice the cadence of the job that refreshes the group, with a margin for a long run. No run starts
 # while the source has nothing new, so only what bridges the nights and a long weekend has failed.
-_DAY = timedelta(hours=36)
+_DAILY = timedelta(hours=36)
 _WARN = {
     "route": timedelta(minutes=45),
     "operational": timedelta(hours=3),
-    "customer": _DAY,
-    "financial": _DAY,
-    "features": _DAY,
-    "churn": _DAY,
-    "forecast": _DAY,
+    "customer": _DAILY,
+    "financial": _DAILY,
+    "features": _DAILY,
+    "churn": _DAILY,
+    "forecast": _DAILY,
 }
 _FAIL = timedelta(hours=84)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dagster import AssetSelection, define_asset_job
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from warehouse_assets.operate.job_names import JOB_NAMES
+from warehouse_assets.operate.job_names import EVERYTHING, JOB_NAMES
 
 
 def _built_from(*groups: str, without: Sequence[str]) -> AssetSelection:
@@ -23,14 +23,14 @@ _SELECTIONS = {
     "operational": _built_from("route", "operational", without=("features", "churn", "forecast")),
     "customer": _built_from("customer", "churn", without=("forecast",)) | AssetSelection.groups("raw"),
     "financial": _built_from("financial", "forecast", without=("churn",)),
-    "everything": AssetSelection.all(),
+    EVERYTHING: AssetSelection.all(),
 }
 _DESCRIPTIONS = {
     "route": "Route warehouse: runs and stops of the road, every 15 minutes.",
     "operational": "Operational warehouse: depots by the hour, every hour.",
     "customer": "Customer warehouse with the churn model, and every raw table, every day.",
     "financial": "Financial warehouse with the forecasts, every day.",
-    "everything": "Every asset: what a first run does, and what new source data starts.",
+    EVERYTHING: "Every asset: what a first run does, and what new source data starts.",
 }
 
 

@@ -19,6 +19,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from warehouse_assets.database.databases import resolve
 from warehouse_assets.operate.failed_runs import CAUSE_TAG, close_dead_runs, failure_sentences, note_failure
+from warehouse_assets.operate.job_names import EVERYTHING
 from warehouse_assets.operate.probe import moved_tables
 from warehouse_assets.settings import Settings
 
@@ -34,7 +35,7 @@ _UNFINISHED = [
 
 def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[SensorDefinition]:
     """The sensors for new source data, for dead runs and for failed ones, all running from the start."""
-    everything = next(job for job in jobs if job.name == "everything")
+    everything = next(job for job in jobs if job.name == EVERYTHING)
 
     @sensor(
         job=everything,

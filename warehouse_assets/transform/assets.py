@@ -4,21 +4,13 @@ One dbt invocation builds a set. Models whose inputs have not moved, and their t
 """
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-import psycopg
 from dagster import (
     AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
-    DagsterInstance,
     MaterializeResult,
-    Output,
-    TableColumn,
-    TableColumnDep,
-    TableColumnLineage,
-    TableSchema,
 )
 from dagster_dbt import dbt_assets
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
@@ -30,7 +22,7 @@ from warehouse_assets.options import RunOptions
 from warehouse_assets.source.contract import load_contract
 from warehouse_assets.telling import now_and_then, tell_run
 from warehouse_assets.transform.invoke import dbt_sentence, start_dbt_build
-from warehouse_assets.transform.lineage import UntraceableSqlError, column_sources
+from warehouse_assets.transform.pages import kept_metadata, model_built, with_page_metadata
 from warehouse_assets.transform.plan import (
     all_asked_for,
     data_tests,
@@ -43,21 +35,11 @@ from warehouse_assets.transform.plan import (
     untouched_tests,
 )
 from warehouse_assets.transform.standing_checks import standing_results
-from warehouse_assets.transform.state import column_types, noting_passes, read_state, row_counts
+from warehouse_assets.transform.state import noting_passes, read_state
 from warehouse_assets.transform.translator import WarehouseDbtTranslator, with_attached_tests
-
-#: Metadata of a table's columns, which stand while the table is not built again.
-_OF_COLUMNS = ("dagster/column_schema", "dagster/column_lineage", "column_lineage")
 
 # Everything that reads a prediction, at any distance.
 AFTER_MODELS = "source:ml+"
-
-
-def model_built(event: Any) -> str | None:
-    """The unique id of the model that ``event`` tells was built; None for any other event."""
-    if isinstance(event, Output) and "unique_id" in event.metadata:
-        return str(event.metadata["unique_id"].value)
-    return None
 
 
 class Unchanged:
@@ -97,73 +79,6 @@ class Unchanged:
     def _hand_out(self, unique_id: str) -> Iterator[MaterializeResult[None]]:
         if unique_id in self._waiting:
             yield self._waiting.pop(unique_id)
-
-
-def kept_metadata(
-    instance: DagsterInstance, keys: Mapping[str, AssetKey], rows: Mapping[str, int]
-) -> dict[str, dict[str, Any]]:
-    """What pages of models that stand still show: rows, and columns with their origin as the last build told them."""
-    kept: dict[str, dict[str, Any]] = {model: dict(row_count(rows, model)) for model in keys}
-    models = {key: model for model, key in keys.items()}
-    for record in instance.get_asset_records(list(models)) if models else ():
-        if last := record.asset_entry.last_materialization:
-            told = last.asset_materialization.metadata if last.asset_materialization else {}
-            kept[models[record.asset_entry.asset_key]] |= {name: told[name] for name in _OF_COLUMNS if name in told}
-    return kept
-
-
-def row_count(rows: Mapping[str, int], model: str) -> dict[str, int]:
-    """The metadata from which an asset's page takes its number of rows; a view has none."""
-    return {"dagster/row_count": rows[model]} if model in rows else {}
-
-
-def with_row_count(event: Any, manifest: Mapping[str, Any], connection: psycopg.Connection) -> Any:
-    """Add the rows of its table to the event that tells a model was built; other events pass."""
-    if (built := model_built(event)) is None:
-        return event
-    model = manifest["nodes"][built]["name"]
-    return event.with_metadata({**event.metadata, **row_count(row_counts(connection), model)})
-
-
-def with_column_types(event: Any, manifest: Mapping[str, Any], connection: psycopg.Connection) -> Any:
-    """Add the columns as PostgreSQL knows them, where the project does not give their types; other events pass."""
-    if (built := model_built(event)) is None:
-        return event
-    node = manifest["nodes"][built]
-    if all(column.get("data_type") for column in node["columns"].values()):
-        return event
-    described = {name: column.get("description") for name, column in node["columns"].items()}
-    columns = [
-        TableColumn(name, type_name, description=described.get(name))
-        for name, type_name in column_types(connection, node["schema"], node["alias"])
-    ]
-    return event.with_metadata({**event.metadata, "dagster/column_schema": TableSchema(columns)}) if columns else event
-
-
-def with_column_lineage(
-    event: Any, manifest: Mapping[str, Any], translator: WarehouseDbtTranslator, target_path: Path
-) -> Any:
-    """Add the origin of every column to the event that tells a model was built; other events pass."""
-    if (unique_id := model_built(event)) is None:
-        return event
-    node = manifest["nodes"][unique_id]
-    compiled = target_path / "compiled" / node["package_name"] / node["original_file_path"]
-    try:
-        sources = column_sources(manifest, unique_id, compiled.read_text(encoding="utf-8"))
-    except UntraceableSqlError as error:
-        return event.with_metadata({**event.metadata, "column_lineage": f"not traced: {error}"})
-    keys = {
-        upstream: translator.get_asset_spec(manifest, upstream, None).key
-        for pairs in sources.values()
-        for upstream, _ in pairs
-    }
-    lineage = TableColumnLineage(
-        {
-            column: [TableColumnDep(asset_key=keys[upstream], column_name=name) for upstream, name in pairs]
-            for column, pairs in sources.items()
-        }
-    )
-    return event.with_metadata({**event.metadata, "dagster/column_lineage": lineage})
 
 
 def build_dbt_assets(manifest: Mapping[str, Any]) -> list[AssetsDefinition]:
@@ -234,7 +149,7 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
             for name, reason in [*sorted(plan.build.items()), *sorted(tests.run.items()), *tests.waiting.items()]:
                 context.log.info(f"{name}: {reason}")
             current = {model: selected[model] for model in plan.current}
-            unchanged = Unchanged(manifest, current, kept_metadata(context.instance, current, row_counts(connection)))
+            unchanged = Unchanged(manifest, current, kept_metadata(context.instance, current, connection))
             if plan.build or tests.run:
                 untouched = untouched_tests(manifest, plan.build, tests.run)
                 with noting_passes(connection, passes_of(manifest, tests.run, state), untouched):
@@ -254,9 +169,7 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
                             built += model_built(event) is not None
                             tell_of("dbt", f"{built} of {len(plan.build)} models built")
                             yield from unchanged.above(event)
-                            counted = with_row_count(event, manifest, connection)
-                            typed = with_column_types(counted, manifest, connection)
-                            yield with_column_lineage(typed, manifest, translator, invocation.target_path)
+                            yield with_page_metadata(event, manifest, translator, connection, invocation.target_path)
                     except DagsterDbtCliRuntimeError as error:
                         yield from standing  # a failed run shows them too
                         raise UserError(dbt_sentence(str(error))) from error

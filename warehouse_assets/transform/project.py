@@ -17,24 +17,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from warehouse_assets.database.connections import url_parameters
+from warehouse_assets.database.connections import libpq_environment, url_parameters
 from warehouse_assets.errors import UserError
 from warehouse_assets.settings import DBT_PROJECT_DIR, Settings
 
 _PARSED_FILES = ("*.sql", "*.yml", "*.md")
-#: What a URL may say of a connection beyond dbt's own settings: libpq reads these from the environment.
-_LIBPQ_VARIABLES = {
-    "hostaddr": "PGHOSTADDR",
-    "sslrootcert": "PGSSLROOTCERT",
-    "sslcert": "PGSSLCERT",
-    "sslkey": "PGSSLKEY",
-    "sslcrl": "PGSSLCRL",
-    "channel_binding": "PGCHANNELBINDING",
-    "gssencmode": "PGGSSENCMODE",
-    "require_auth": "PGREQUIREAUTH",
-    "target_session_attrs": "PGTARGETSESSIONATTRS",
-    "options": "PGOPTIONS",
-}
 
 
 def target_dir(settings: Settings) -> Path:
@@ -69,7 +56,8 @@ def dbt_environment(settings: Settings, warehouse_url: str | None) -> dict[str, 
         "DO_NOT_TRACK": "1",
         "DBT_LOG_LEVEL_FILE": "info",  # at debug, dbt writes every statement three times over
     }
-    return environment | {variable: parts[name] for name, variable in _LIBPQ_VARIABLES.items() if name in parts}
+    # for what a URL may say beyond dbt's own settings, as of certificates
+    return environment | (libpq_environment(warehouse_url) if warehouse_url else {})
 
 
 def _fingerprint(environment: Mapping[str, str]) -> str:

@@ -72,21 +72,3 @@ def noting_passes(
             "insert into etl.test_pass (test, version, batches) values (%s, %s, %s)",
             [(test, passed.version, Jsonb(dict(passed.batches))) for test, passed in passes.items()],
         )
-
-
-def column_types(connection: psycopg.Connection, schema: str, relation: str) -> list[tuple[str, str]]:
-    """Name and type of every column of a table or view, in its order; nothing where there is none.
-
-    Raises:
-        UserError: the server went away meanwhile.
-    """
-    with explain_error("reading the types of columns"), connection.transaction():
-        return connection.execute(
-            """
-            select attname::text, format_type(atttypid, atttypmod)
-            from pg_attribute
-            where attrelid = to_regclass(format('%%I.%%I', %s::text, %s::text)) and attnum > 0 and not attisdropped
-            order by attnum
-            """,
-            (schema, relation),
-        ).fetchall()
