@@ -19,7 +19,7 @@ from warehouse_assets.source.simulator.plan import make_plan
 from warehouse_assets.source.simulator.rows import Rows
 from warehouse_assets.source.simulator.schedule import DENSITY_LB
 from warehouse_assets.source.simulator.vocabulary import code
-from warehouse_assets.source.simulator.world import Month, World, local_time
+from warehouse_assets.source.simulator.world import MASTERS, Month, World, local_time
 
 DAY = np.timedelta64(24 * 3_600 * 1_000_000, "us")
 
@@ -123,6 +123,27 @@ def test_every_reference_is_there_at_any_moment(life: Life, days_back: float) ->
             used = np.unique(rows[column.name])
             orphans = np.setdiff1d(used[used >= 0], keys[column.references])
             assert not len(orphans), f"{table.name}.{column.name}: {orphans[:5]}"
+
+
+def test_no_row_appears_before_the_one_it_refers_to(life: Life) -> None:
+    def appeared(table: str, column: str) -> list[np.ndarray]:
+        pairs = ((block.columns[column], block.visible_at) for block in life.blocks[table])
+        return [np.concatenate(parts) for parts in zip(*pairs, strict=True)]
+
+    followed = set()
+    for table in load_contract():
+        for column in table.columns:
+            target = column.references
+            if not target or target in MASTERS or table.name in MASTERS or (table.name, column.name) in ORPHANED:
+                continue
+            keys, there_at = appeared(target, load_contract().table(target).primary_key[0])
+            used, appears = appeared(table.name, column.name)
+            order = np.argsort(keys)
+            place = order[np.searchsorted(keys, used[used >= 0], sorter=order)]
+            early = appears[used >= 0] < there_at[place]
+            assert not early.any(), f"{table.name}.{column.name}: {used[used >= 0][early][:5]}"
+            followed |= {(table.name, target)} if len(place) else set()
+    assert followed > {("route_stops", "route_runs"), ("vehicle_failures", "route_runs"), ("payments", "invoices")}
 
 
 # -- leaving --------------------------------------------------------------------------------------------------
@@ -254,6 +275,18 @@ def test_holidays_move_the_collection(life: Life) -> None:
     assert per_day[(thanksgiving + 3).tolist()] > 0  # the Sunday after has Saturday's routes
     runs = life.seen("route_runs")
     assert runs["is_holiday_shifted"][runs["service_date"] == thanksgiving + 1].all()
+
+
+def test_a_truck_works_and_fails_on_the_day_its_run_is_driven(life: Life) -> None:
+    local = LocalTime(life.plan.time_zone, life.plan.start, AS_OF.date())
+    runs, failures, telemetry = (life.seen(name) for name in ("route_runs", "vehicle_failures", "vehicle_telemetry"))
+    on_run = failures["route_run_id"] >= 0
+    place = np.searchsorted(runs["route_run_id"], failures["route_run_id"][on_run])
+    assert runs["is_holiday_shifted"][place].any()
+    assert (local.day(failures["failed_at"][on_run]) == runs["service_date"][place]).all()
+    idle = telemetry["telemetry_date"] == np.datetime64("2025-11-27")
+    assert idle.any()
+    assert not telemetry["miles"][idle].any()
 
 
 def test_snow_makes_pickups_fail(life: Life) -> None:

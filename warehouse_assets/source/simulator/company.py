@@ -26,7 +26,7 @@ from warehouse_assets.source.simulator.world import MASTERS, World, local_time, 
 Progress = Callable[[int, int], None]
 _LOCK = 7_305_017
 #: rises when a world kept by an older simulator cannot be lived on
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

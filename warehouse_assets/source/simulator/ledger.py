@@ -28,7 +28,6 @@ def book_expenses(month: Month, wages: Rows, runs: Rows, diesel: Array, loads: R
     """Bring the month's expenses: each day's labor, fuel and disposal by depot, repairs, and monthly dues."""
     rng = month.rng("expenses")
     depots = len(month.master("depots"))
-    days = len(month.days)
     parts: list[tuple[Array, Array, int, Array, Array]] = []
 
     def by_depot_and_day(depot: Array, day: Array, usd: Array) -> tuple[Array, Array, Array]:
@@ -41,7 +40,7 @@ def book_expenses(month: Month, wages: Rows, runs: Rows, diesel: Array, loads: R
     friday = day + ((4 - (weekday(day) - 1)) % 7 + 7).astype("timedelta64[D]")
     parts.append((depot, day, LABOR, usd, friday))
     went = ~runs["cancelled"]
-    price = diesel[np.minimum(runs["day_place"], days - 1)]
+    price = diesel[runs["day_place"]]
     depot, day, usd = by_depot_and_day(
         runs["depot"][went], runs["day"][went], (np.nan_to_num(runs["gallons"]) * price)[went]
     )

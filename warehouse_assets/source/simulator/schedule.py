@@ -24,9 +24,10 @@ _SEASON_TOP = np.array([190, 355, 170])
 class Schedule:
     """The month's runs and stops as planned.
 
-    ``runs``: route, depot, site (positions), day (on which it is driven), day_place (its usual day, counted from the
-    month's first), shifted (by a holiday), first (position of its first stop), stops, start and end (minutes after
-    local midnight), miles, pounds, site_miles and home (miles to the site, and from the last stop to the depot).
+    ``runs``: route, depot, site (positions), day (on which it is driven), day_place (the same, counted from the month's
+    first; a day that a holiday moved into the next month counts as the last), shifted (by a holiday), first (position
+    of its first stop), stops, start and end (minutes after local midnight), miles, pounds, site_miles and home (miles
+    to the site, and from the last stop to the depot).
     ``stops`` in order of run and plan: container, agreement, customer, place (positions), run, sequence, minute,
     service minutes, whether the place is new, latitude, longitude, planned pounds, gap (days since the visit
     before), previous (position of the stop before at the same container, -1 none).
@@ -125,7 +126,7 @@ def plan_month(month: Month) -> Schedule:
         route=run_route,
         depot=run_depot,
         day=actual[run_day],
-        day_place=(nominal[run_day] - month.days[0]).astype(np.int64),
+        day_place=np.minimum((actual[run_day] - month.days[0]).astype(np.int64), len(month.days) - 1),
         shifted=moved[run_day],
         first=first,
         stops=last - first + 1,

@@ -75,12 +75,14 @@ def repair_vehicles(month: Month, fleet: FleetMonth, runs: Rows) -> Rows:
     failures, services = fleet.failures, fleet.services
     depot_of = vehicles["depot_id"]
     on_run = failures["run"] >= 0
-    midnight = month.local.utc(month.days, 720.0) - 720 * 60 * SECOND
     run = failures["run"]
+    failed_on = np.where(on_run, runs["day"][run], month.days[failures["day"]])
     length = (runs["ended"] - runs["started"])[run]
     minute = np.where(on_run, runs["started"][run] + length * failures["share"], 800.0)
-    failed_at = clock(midnight[failures["day"]], minute)
-    opened = np.r_[failed_at + 900 * SECOND, clock(midnight[services["day"]], np.full(len(services), 1_050.0))]
+    failed_at = clock(_midnight(month, failed_on), minute)
+    opened = np.r_[
+        failed_at + 900 * SECOND, clock(_midnight(month, month.days[services["day"]]), np.full(len(services), 1_050.0))
+    ]
     idle = np.r_[failures["idle"], services["idle"]]
     closed = opened + hours(idle)
     vehicle = np.r_[failures["vehicle"], services["vehicle"]]
@@ -158,7 +160,7 @@ def clock_shifts(month: Month, runs: Rows) -> Rows:
     wage = np.round(drivers["_wage"][driver] * 1.03**years / 1.03**5, 2)
     paid = (clock_out - clock_in - rest) / 60.0
     overtime = np.maximum(paid - 10.0, 0)
-    midnight = month.local.utc(day, 720.0) - 720 * 60 * SECOND
+    midnight = _midnight(month, day)
     left = clock(midnight, clock_out)
     month.bring(
         Block(
@@ -178,3 +180,8 @@ def clock_shifts(month: Month, runs: Rows) -> Rows:
         )
     )
     return Rows(depot=drivers["depot_id"][driver] - 1, day=day, usd=(paid + 0.5 * overtime) * wage * 1.42)
+
+
+def _midnight(month: Month, days: Array) -> Array:
+    """The UTC times from which minutes of local ``days`` count; at noon they are right on days when clocks change."""
+    return month.local.utc(days, 720.0) - 720 * 60 * SECOND
