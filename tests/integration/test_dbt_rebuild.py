@@ -59,6 +59,37 @@ def test_a_row_changed_long_ago_rebuilds_its_day_alone(company: DbtCompany) -> N
     assert len(found) == 1
 
 
+# Regression: a customer's return filled the days since it had left, a year of them, and built customer_daily anew.
+def test_a_customer_that_comes_back_leaves_the_days_between_as_they_were(company: DbtCompany) -> None:
+    days = "select count(*) from marts.customer_daily where customer_id = 'C-back'"
+    company.source(
+        """
+        insert into customers (customer_id, account_number, name, customer_type, depot_id, updated_at)
+        select 'C-back', 'back', 'Back', 'commercial', min(depot_id), clock_timestamp() from depots;
+        insert into service_agreements (
+            service_agreement_id, customer_id, service_type, monthly_rate_usd, start_date, end_date, updated_at
+        )
+        select 'A-left', 'C-back', 'commercial_collection', 50, date '2024-01-01', date '2024-12-22',
+            clock_timestamp()
+        """
+    )
+    company.extract("crm")
+    company.dbt("run")
+    before = company.query(days)
+    company.source(
+        """
+        insert into service_agreements (
+            service_agreement_id, customer_id, service_type, monthly_rate_usd, start_date, updated_at
+        )
+        select 'A-back', 'C-back', 'commercial_collection', 60, max(service_date), clock_timestamp() from route_runs
+        """
+    )
+    company.extract("crm")
+    company.dbt("run")
+    assert company.query("select days_rebuilt from etl.model_build where model = 'customer_daily'") < [(10,)]
+    assert before < company.query(days) < [(before[0][0] + 10,)]
+
+
 def test_a_forced_range_is_rebuilt_as_if_every_source_had_changed_on_it(company: DbtCompany) -> None:
     company.dbt("run")
     (first,) = company.query("select min(service_date) + 40 from marts.route_run")[0]

@@ -16,6 +16,7 @@ from warehouse_assets.database.databases import Databases, embedded_server, reso
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.errors import UserError
 from warehouse_assets.settings import Settings
+from warehouse_assets.transform.project import dbt_environment
 
 
 def password_of(server: EmbeddedServer) -> str:
@@ -43,6 +44,25 @@ def test_no_server_is_made_where_the_user_brings_all_three(tmp_path: Path) -> No
 def test_a_server_not_made_yet_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no embedded server under .* yet; run `warehouse start`"):
         embedded_server(Settings(home=tmp_path)).url("warehouse")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PGSSLMODE", "require"), ("PGCHANNELBINDING", "require"), ("PGGSSENCMODE", "require"),
+        ("PGTARGETSESSIONATTRS", "read-only"), ("PGREQUIREAUTH", "md5"), ("PGHOSTADDR", "127.0.0.9"),
+        ("PGOPTIONS", "-c search_path=nowhere -c default_transaction_read_only=on"),
+    ],
+)  # fmt: skip
+def test_what_is_exported_for_other_servers_is_not_meant_for_this_one(
+    server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with connect(server.shielded_url("warehouse"), application_name="test") as connection:
+        connection.execute("create temporary table written (a integer)")
+        assert connection.execute("show search_path").fetchone() == ('"$user", public',)
+    for_dbt = dbt_environment(Settings(home=server.home), server.shielded_url("warehouse"))
+    assert for_dbt[variable] != value
 
 
 @pytest.mark.parametrize("port", ["80", "http", "65536", "-1"])

@@ -17,17 +17,14 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from server_life import START, assert_row_kept, ended, postmaster, write_row
 
 from warehouse_assets.database import embedded, place
 from warehouse_assets.database.connections import connect
 from warehouse_assets.database.embedded import DATABASES, EmbeddedServer
 from warehouse_assets.errors import UserError
-from warehouse_assets.settings import Settings
-from warehouse_assets.transform.project import dbt_environment
 
 is_root = os.geteuid() == 0
-START = "import sys, pathlib; from warehouse_assets.database.embedded import EmbeddedServer as E; "
-START += "E(pathlib.Path(sys.argv[1])).start()"
 
 
 @pytest.fixture
@@ -50,35 +47,6 @@ def running(shared_home: Path) -> EmbeddedServer:
     server = EmbeddedServer(shared_home)
     server.start()
     return server
-
-
-def postmaster(server: EmbeddedServer) -> psutil.Process:
-    pid = (place.data_link(server.home) / "postmaster.pid").read_text().splitlines()[0]
-    return psutil.Process(int(pid))
-
-
-def ended(process: psutil.Process, within: float = 10) -> bool:
-    """Tell whether the process ends; one that only waits for init to collect it has ended."""
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        try:
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.01)
-    return False
-
-
-def write_row(server: EmbeddedServer) -> None:
-    with connect(server.url("warehouse"), application_name="test") as connection:
-        connection.execute("drop table if exists kept; create table kept (number integer)")
-        connection.execute("insert into kept select generate_series(1, 1000)")
-
-
-def assert_row_kept(server: EmbeddedServer) -> None:
-    with connect(server.url("warehouse"), application_name="test") as connection:
-        assert connection.execute("select count(*), sum(number) from kept").fetchone() == (1000, 500500)
 
 
 def test_start_and_stop_twice_each(running: EmbeddedServer) -> None:
@@ -126,25 +94,6 @@ def test_listens_on_this_machine_only_and_always_asks_for_the_password(running: 
     without = running.url("warehouse").replace(":" + (running.home / "postgres" / "password").read_text(), "")
     with pytest.raises(UserError, match="wrong or missing password"):
         connect(without, application_name="test")
-
-
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [
-        ("PGSSLMODE", "require"), ("PGCHANNELBINDING", "require"), ("PGGSSENCMODE", "require"),
-        ("PGTARGETSESSIONATTRS", "read-only"), ("PGREQUIREAUTH", "md5"), ("PGHOSTADDR", "127.0.0.9"),
-        ("PGOPTIONS", "-c search_path=nowhere -c default_transaction_read_only=on"),
-    ],
-)  # fmt: skip
-def test_what_is_exported_for_other_servers_is_not_meant_for_this_one(
-    running: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
-) -> None:
-    monkeypatch.setenv(variable, value)
-    with connect(running.shielded_url("warehouse"), application_name="test") as connection:
-        connection.execute("create temporary table written (a integer)")
-        assert connection.execute("show search_path").fetchone() == ('"$user", public',)
-    for_dbt = dbt_environment(Settings(home=running.home), running.shielded_url("warehouse"))
-    assert for_dbt[variable] != value
 
 
 def test_password_and_data_are_closed_to_others(running: EmbeddedServer) -> None:
@@ -380,99 +329,3 @@ def test_full_disk_is_one_sentence(home: Path) -> None:
     finally:
         EmbeddedServer(home).destroy()
         subprocess.run(["umount", str(home)], check=True)
-
-
-@pytest.mark.skipif(not is_root, reason="the home of an ordinary user is open to its own server")
-def test_root_keeps_the_data_outside_a_home_that_the_account_cannot_enter() -> None:
-    home = Path(tempfile.mkdtemp(prefix=f"warehouse-test-{os.getpid()}-closed-"))  # mode 0700, as /root
-    server = EmbeddedServer(home / "warehouse")
-    try:
-        server.start()
-        write_row(server)
-        data = place.data_link(server.home)
-        assert data.is_symlink()
-        assert data.resolve().parent == place.outside_store(server.home)
-        assert home.stat().st_mode & 0o777 == 0o700
-        assert postmaster(server).uids().effective == data.stat().st_uid != 0
-        server.stop()
-        server.start()
-        assert_row_kept(server)
-        server.stop()
-        data.unlink()  # a start that was killed before it made the link
-        server.start()
-        assert server.is_running()
-        assert_row_kept(server)
-        server.stop()
-        (store := data.resolve()).rename(moved := store.with_name("moved"))
-        with pytest.raises(UserError, match="which is gone; put it back"):
-            server.start()
-        moved.rename(store)
-    finally:
-        server.destroy()
-        shutil.rmtree(home)
-
-
-def test_starts_whatever_the_umask(home: Path) -> None:
-    for directory in (home, home / "made"):
-        command = [sys.executable, "-c", f"import os; os.umask(0o077); {START}", str(directory)]
-        assert subprocess.run(command, check=False, timeout=120).returncode == 0
-        write_row(EmbeddedServer(directory))
-        EmbeddedServer(directory).destroy()
-
-
-@pytest.mark.skipif(not is_root, reason="only root has an account to choose")
-def test_root_copies_binaries_that_the_account_cannot_enter(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with tempfile.TemporaryDirectory() as closed:  # mode 0700
-        hidden = place._copied_binaries(Path(closed), place.wheel_binaries(18), 18)
-        monkeypatch.setattr(place, "wheel_binaries", lambda _: hidden)
-        server = EmbeddedServer(home)
-        server.start()
-        write_row(server)
-        assert Path(postmaster(server).cmdline()[0]).is_relative_to(place.OUTSIDE)
-        server.destroy()
-        assert not place.outside_store(home).exists()
-
-
-AS_ORDINARY_USER = """
-import os, sys
-from pathlib import Path
-from warehouse_assets.database import embedded, place
-from warehouse_assets.database.connections import connect
-from warehouse_assets.errors import UserError
-
-home, binaries, uid, roots = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
-place.wheel_binaries = lambda major: binaries
-# While still root: imports all that the user might not be able to read.
-connect(embedded.EmbeddedServer(roots).url("warehouse"), application_name="test").close()
-os.setgroups([]); os.setgid(uid); os.setuid(uid)
-server = embedded.EmbeddedServer(home / "own")
-server.start()
-with connect(server.url("warehouse"), application_name="test") as connection:
-    assert connection.execute("select 1").fetchone() == (1,)
-assert (home / "own" / "postgres" / "data").stat().st_uid == uid
-server.stop()
-server.start()
-for other in (home / "closed", roots):
-    try:
-        embedded.EmbeddedServer(other).start()
-    except UserError as error:
-        print(error)
-server.destroy()
-"""
-
-
-@pytest.mark.skipif(not is_root, reason="everything else here already runs as an ordinary user")
-def test_as_an_ordinary_user(home: Path, running: EmbeddedServer) -> None:
-    nobody = 65534
-    binaries = place._copied_binaries(home, place.wheel_binaries(18), 18)
-    (home / "own").mkdir()
-    os.chown(home / "own", nobody, nobody)
-    (home / "closed").mkdir(mode=0o755)
-    arguments = [str(home), str(binaries), str(nobody), str(running.home)]
-    ran = subprocess.run(
-        [sys.executable, "-c", AS_ORDINARY_USER, *arguments], capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 0, ran.stderr
-    closed, others = ran.stdout.splitlines()
-    assert "cannot be used by this account (Permission denied); set WAREHOUSE_HOME" in closed
-    assert "cannot be used by this account" in others

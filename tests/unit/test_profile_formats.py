@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from test_profile_files import read, write_profile
+from profile_files import read, write_profile
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.source.profiles import FilesProfile, open_profile

@@ -1,8 +1,22 @@
--- Customers with a day missing between their first and last one.
+-- Customers with a day missing that is neither 90 days past their last agreement nor ahead of the next; of the last 90 days,
+-- and of all after a full build.
+with day as (
+    select
+        customer_id,
+        business_date,
+        active_agreements,
+        lead(business_date) over customer_days as next_date,
+        lead(active_agreements) over customer_days as next_active_agreements
+    from {{ ref('customer_daily') }}
+    where business_date >= {{ first_day_to_check('customer_daily') }}
+    window customer_days as (partition by customer_id order by business_date)
+)
+
 select
     customer_id,
-    count(*) as days,
-    max(business_date) - min(business_date) + 1 as expected_days
-from {{ ref('customer_daily') }}
-group by customer_id
-having count(*) <> max(business_date) - min(business_date) + 1
+    business_date,
+    next_date
+from day
+where
+    next_date > business_date + 1
+    and (active_agreements > 0 or next_active_agreements = 0)

@@ -1,5 +1,5 @@
--- One row per customer and stretch of days on which its agreements and their prices stay the same, from its first
--- agreement to 90 days after its last one ended.
+-- One row per customer and stretch of days on which its agreements and their prices stay the same, and for the 90 days
+-- after none was left running. A customer who comes back later leaves the days between as they were.
 {{
     config(
         materialized='tracked_table',
@@ -146,7 +146,7 @@ select
     compared.valid_from,
     -- times
     case
-        when compared.valid_to is null and compared.active_agreements = 0 then compared.valid_from + 89
+        when compared.active_agreements = 0 then least(compared.valid_to, compared.valid_from + 89)
         else compared.valid_to
     end as valid_to,
     compared.first_start_date,

@@ -1,5 +1,5 @@
--- One row per customer and day, from its first agreement (or the first day with facts in raw, if that is later) to 90 days
--- after its last one ended or the data clock.
+-- One row per customer and day on which an agreement runs, and for 90 days after none is left, from the first day with facts
+-- in raw to the data clock.
 {{
     config(
         materialized='business_days',
