@@ -5,19 +5,12 @@ import json
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
-from functools import partial
-from pathlib import Path
 
 import pytest
-from profile_files import read, write_profile
+from profile_files import read
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.source.profiles import FilesProfile, open_profile
-
-
-@pytest.fixture
-def profile_of(tmp_path: Path) -> Callable[..., FilesProfile]:
-    return partial(write_profile, tmp_path)
 
 
 def test_a_value_that_does_not_fit_is_set_aside_with_file_line_and_row(

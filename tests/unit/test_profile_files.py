@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pytest
-from profile_files import read, write_profile
+from profile_files import read
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.source.contract import load_contract
@@ -17,11 +16,6 @@ from warehouse_assets.source.profiles import FilesProfile, open_profile
 from warehouse_assets.source.profiles.batches import arrow_schema
 from warehouse_assets.source.profiles.duck import MACROS
 from warehouse_assets.source.profiles.spool import column_names
-
-
-@pytest.fixture
-def profile_of(tmp_path: Path) -> Callable[..., FilesProfile]:
-    return partial(write_profile, tmp_path)
 
 
 # Regression: a default started from the working directory, which a schedule has another of than a command.

@@ -4,22 +4,15 @@ import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from profile_files import read, write_profile
+from profile_files import read
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.source.profiles import FilesProfile, open_profile
-
-
-@pytest.fixture
-def profile_of(tmp_path: Path) -> Callable[..., FilesProfile]:
-    return partial(write_profile, tmp_path)
-
 
 JSON_ROWS = [
     {"id": 1, "day": "2024-03-05", "weight": 12.5, "tipped": None, "site": {"name": "North"}},

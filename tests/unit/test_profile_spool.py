@@ -6,19 +6,13 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
-from profile_files import read, write_profile
+from profile_files import read
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.source.profiles import FilesProfile
-
-
-@pytest.fixture
-def profile_of(tmp_path: Path) -> Callable[..., FilesProfile]:
-    return partial(write_profile, tmp_path)
 
 
 def folders() -> set[Path]:

@@ -1,5 +1,5 @@
 """The names of the jobs, apart from their definitions so that the command line knows them without loading Dagster."""
 
-#: The job that runs every asset; what it made up for, no other job has to.
+#: The job that runs every asset: its success makes up for an earlier failure of any job.
 EVERYTHING = "everything"
 JOB_NAMES = (EVERYTHING, "route", "operational", "customer", "financial")

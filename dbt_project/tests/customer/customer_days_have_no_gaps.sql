@@ -1,5 +1,5 @@
--- Customers with a day missing that is neither 90 days past their last agreement nor ahead of the next; of the last 90 days,
--- and of all after a full build.
+-- Customers with days missing between two of theirs, other than between having left and coming back; of the last 90 days, and
+-- of all after a full build.
 with day as (
     select
         customer_id,

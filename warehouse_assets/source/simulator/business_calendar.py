@@ -107,6 +107,13 @@ class LocalTime:
         offset = np.where(before_change, self._midnight[place], self._noon[place])
         return np.asarray(days.astype("datetime64[us]") + microseconds.astype("timedelta64[us]") - offset)
 
+    def clock_start(self, days: Array) -> Array:
+        """Return the UTC times from which a working day's minutes count: noon less 12 hours.
+
+        That is midnight, but for the days on which clocks change: there hours after the change are right.
+        """
+        return self.utc(days, 720.0) - 720 * MINUTE
+
     def day(self, times: Array) -> Array:
         """Return the local days of UTC ``times``."""
         return np.asarray(self._first + (np.searchsorted(self._begins, times, side="right") - 1))

@@ -85,7 +85,7 @@ def collect(month: Month, schedule: Schedule, fleet: FleetMonth, weather: Rows) 
     contaminated = lifted & chances(rng, contaminates * np.array([0.0, 1.0, 0.6])[streams], count)
 
     finished = _finish_runs(month, rng, schedule, fleet, cancelled, run, departure, delay, travelled, snow)
-    base = month.local.utc(runs["day"], 720.0) - 720 * 60 * SECOND
+    base = month.local.clock_start(runs["day"])
     at = np.where(np.isnan(departed), (finished["ended"] + 6)[stops["run"]], departed + 0.4)
     appears = clock(base[stops["run"]], at)
     month.bring(

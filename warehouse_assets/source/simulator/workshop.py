@@ -79,9 +79,10 @@ def repair_vehicles(month: Month, fleet: FleetMonth, runs: Rows) -> Rows:
     failed_on = np.where(on_run, runs["day"][run], month.days[failures["day"]])
     length = (runs["ended"] - runs["started"])[run]
     minute = np.where(on_run, runs["started"][run] + length * failures["share"], 800.0)
-    failed_at = clock(_midnight(month, failed_on), minute)
+    failed_at = clock(month.local.clock_start(failed_on), minute)
     opened = np.r_[
-        failed_at + 900 * SECOND, clock(_midnight(month, month.days[services["day"]]), np.full(len(services), 1_050.0))
+        failed_at + 900 * SECOND,
+        clock(month.local.clock_start(month.days[services["day"]]), np.full(len(services), 1_050.0)),
     ]
     idle = np.r_[failures["idle"], services["idle"]]
     closed = opened + hours(idle)
@@ -160,7 +161,7 @@ def clock_shifts(month: Month, runs: Rows) -> Rows:
     wage = np.round(drivers["_wage"][driver] * 1.03**years / 1.03**5, 2)
     paid = (clock_out - clock_in - rest) / 60.0
     overtime = np.maximum(paid - 10.0, 0)
-    midnight = _midnight(month, day)
+    midnight = month.local.clock_start(day)
     left = clock(midnight, clock_out)
     month.bring(
         Block(
@@ -180,8 +181,3 @@ def clock_shifts(month: Month, runs: Rows) -> Rows:
         )
     )
     return Rows(depot=drivers["depot_id"][driver] - 1, day=day, usd=(paid + 0.5 * overtime) * wage * 1.42)
-
-
-def _midnight(month: Month, days: Array) -> Array:
-    """The UTC times from which minutes of local ``days`` count; at noon they are right on days when clocks change."""
-    return month.local.utc(days, 720.0) - 720 * 60 * SECOND
