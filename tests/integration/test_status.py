@@ -9,11 +9,13 @@ import pytest
 
 from warehouse_assets.cli import console
 from warehouse_assets.commands.status import (
+    FailedTick,
     LastRun,
     RunFailure,
     WarehouseStatus,
     print_status,
     read_checks,
+    read_failed_ticks,
     read_last_runs,
     read_status,
     read_tables,
@@ -154,3 +156,34 @@ def test_failures_that_were_made_up_for_are_counted_and_others_shown() -> None:
     with console.capture() as captured:
         print_status(console, WarehouseStatus(last_runs=runs, run_failures=failures))
     assert "no disk" not in captured.get()
+
+
+# Regression: a source that nobody could reach failed every tick, and the status showed runs alone.
+def test_a_sensor_whose_last_tick_failed_says_why(dagster_url: str) -> None:
+    def body(name: str, error: object = None) -> str:
+        return json.dumps({"job_name": name, "error": error})
+
+    cause = {"cls_name": "UnreachableError", "message": "warehouse_assets.errors.UnreachableError: Nobody answers.\n"}
+    refused = {"cls_name": "SensorExecutionError", "message": "Error occurred", "cause": {**cause, "cause": None}}
+    assert read_failed_ticks(dagster_url) == [], "before Dagster made its tables"
+    with psycopg.connect(dagster_url) as connection:
+        connection.execute(
+            "create table job_ticks (id serial, selector_id text, status text, type text, timestamp timestamp, "
+            "tick_body text)"
+        )
+        connection.cursor().executemany(
+            "insert into job_ticks (selector_id, status, type, timestamp, tick_body) values (%s, %s, %s, %s, %s)",
+            [
+                ("a", "FAILURE", "SENSOR", "2026-03-01 12:00", body("mended", refused)),
+                ("b", "SKIPPED", "SENSOR", "2026-03-01 12:00", body("new_source_data")),
+                ("a", "SKIPPED", "SENSOR", "2026-03-01 12:01", body("mended")),
+                ("b", "FAILURE", "SENSOR", "2026-03-01 12:01", body("new_source_data", refused)),
+                ("b", "STARTED", "SENSOR", "2026-03-01 12:02", body("new_source_data")),
+            ],
+        )
+    (tick,) = read_failed_ticks(dagster_url)
+    assert tick == FailedTick("new_source_data", "sensor", datetime(2026, 3, 1, 12, 1, tzinfo=UTC), "Nobody answers.")
+    with console.capture() as captured:
+        print_status(console, WarehouseStatus(failed_ticks=[tick]))
+    assert "The sensor new_source_data last failed" in captured.get()
+    assert "ago: Nobody answers." in " ".join(captured.get().split())

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -17,6 +17,7 @@ from warehouse_assets.database.connections import connect
 from warehouse_assets.database.databases import needs_embedded, resolve
 from warehouse_assets.database.migrate import current
 from warehouse_assets.database.place import data_link, explain
+from warehouse_assets.operate.failed_runs import tick_sentence
 from warehouse_assets.operate.job_names import EVERYTHING
 from warehouse_assets.settings import Settings
 from warehouse_assets.transform.project import load_manifest, manifest_path
@@ -79,6 +80,16 @@ class LastRun:
 
 
 @dataclass(frozen=True)
+class FailedTick:
+    """A sensor or schedule whose last tick failed, with the reason; ``kind`` says which of them it is."""
+
+    name: str
+    kind: str
+    failed_at: datetime
+    sentence: str
+
+
+@dataclass(frozen=True)
 class WarehouseStatus:
     """Everything ``warehouse status`` shows."""
 
@@ -87,6 +98,7 @@ class WarehouseStatus:
     models: list[ModelStatus] = field(default_factory=list)
     last_runs: list[LastRun] = field(default_factory=list)
     run_failures: list[RunFailure] = field(default_factory=list)
+    failed_ticks: list[FailedTick] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """The status as plain values for JSON."""
@@ -187,6 +199,13 @@ _LAST_RUNS = """
     order by pipeline_name, end_time desc
 """
 
+_LAST_TICKS = """
+    select distinct on (selector_id) status, type, timestamp at time zone 'utc', tick_body
+    from job_ticks
+    where status in ('SUCCESS', 'SKIPPED', 'FAILURE')
+    order by selector_id, id desc
+"""
+
 _RUN_FAILURES = """
     select run_id, job, failed_at, sentence
     from etl.run_failure
@@ -217,11 +236,7 @@ def read_models(connection: psycopg.Connection) -> list[ModelStatus]:
 
 def read_checks(dagster_url: str, manifest: Path | None = None) -> list[CheckStatus]:
     """The last result of every asset check, without those of dbt tests and sources that are not in ``manifest``."""
-    with connect(dagster_url, application_name="warehouse status") as connection:
-        exists = connection.execute("select to_regclass('asset_check_executions')").fetchone()
-        if exists is None or exists[0] is None:
-            return []
-        rows = connection.execute(_CHECKS).fetchall()
+    rows = _read_dagster(dagster_url, "asset_check_executions", _CHECKS)
     is_known = _known_checks(manifest)
     checks = []
     for asset_key, check_name, evaluation, at in rows:
@@ -243,12 +258,27 @@ def read_checks(dagster_url: str, manifest: Path | None = None) -> list[CheckSta
 
 def read_last_runs(dagster_url: str) -> list[LastRun]:
     """The run of every job that ended last; assets chosen in the UI are a job to Dagster, too."""
-    with connect(dagster_url, application_name="warehouse status") as connection:
-        exists = connection.execute("select to_regclass('runs')").fetchone()
+    runs = [LastRun(*row) for row in _read_dagster(dagster_url, "runs", _LAST_RUNS)]
+    return sorted(runs, key=lambda run: run.ended_at, reverse=True)
+
+
+def read_failed_ticks(dagster_url: str) -> list[FailedTick]:
+    """The sensors and schedules whose last tick failed: an unreachable source starts no run that could fail."""
+    failed = []
+    for status, kind, at, body in _read_dagster(dagster_url, "job_ticks", _LAST_TICKS):
+        if status == "FAILURE":
+            stored = json.loads(body)
+            failed.append(FailedTick(stored["job_name"], kind.lower(), at, tick_sentence(stored)))
+    return sorted(failed, key=lambda tick: tick.failed_at, reverse=True)
+
+
+def _read_dagster(url: str, table: LiteralString, query: LiteralString) -> list[tuple[Any, ...]]:
+    """The rows of a query over a table of Dagster's storage; none where the storage was not made yet."""
+    with connect(url, application_name="warehouse status") as connection:
+        exists = connection.execute("select to_regclass(%s)", [table]).fetchone()
         if exists is None or exists[0] is None:
             return []
-        runs = [LastRun(*row) for row in connection.execute(_LAST_RUNS)]
-    return sorted(runs, key=lambda run: run.ended_at, reverse=True)
+        return connection.execute(query).fetchall()
 
 
 def _known_checks(manifest: Path | None) -> Callable[[list[str], str, bool], bool]:
@@ -298,7 +328,8 @@ def read_status(settings: Settings) -> WarehouseStatus:
         tables, models = read_tables(connection), read_models(connection)
         failures = [RunFailure(*row) for row in connection.execute(_RUN_FAILURES)]
     checks = read_checks(databases.dagster, manifest_path(settings))
-    return WarehouseStatus(tables, checks, models, read_last_runs(databases.dagster), failures)
+    last_runs, failed_ticks = read_last_runs(databases.dagster), read_failed_ticks(databases.dagster)
+    return WarehouseStatus(tables, checks, models, last_runs, failures, failed_ticks)
 
 
 def scores_in_words(metrics: Mapping[str, Any]) -> str:
@@ -343,6 +374,10 @@ def print_status(console: Console, status: WarehouseStatus) -> None:
         name = "assets chosen by hand" if run.job.startswith("__") else f"the job {run.job}"
         outcome = "succeeded" if run.is_success else "failed"
         console.print(f"The last run of {name} {outcome} {_age(run.ended_at)} ago ({run.run_id}).", highlight=False)
+    for tick in status.failed_ticks:
+        console.print(
+            f"The {tick.kind} {tick.name} last failed {_age(tick.failed_at)} ago: {tick.sentence}", highlight=False
+        )
     standing = [failure for failure in status.run_failures if not _is_healed(failure, status.last_runs)]
     for failure in standing:
         console.print(f"Failed run {failure.run_id} ({failure.job}, {_age(failure.failed_at)} ago): {failure.sentence}")

@@ -1,10 +1,10 @@
-"""Runs that failed or died: the sentence told of them, where it is kept, and how the dead are found."""
+"""Runs and ticks that failed, runs that died: the sentence told of them, where it is kept, how the dead are found."""
 
 import contextlib
 import re
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from warehouse_assets.database.connections import connect
 from warehouse_assets.database.run_lock import is_alive
@@ -51,8 +51,21 @@ def _message(event: "DagsterEvent") -> str:
     elif error.cls_name == "DagsterExecutionInterruptedError":
         message = "it was interrupted; what was finished stays, run again to go on"
     else:
-        message = re.sub(rf"^([\w.]+\.)?{re.escape(error.cls_name or '')}: ", "", message)
+        message = _without_class(message, error.cls_name)
     return message
+
+
+def _without_class(message: str, cls_name: str | None) -> str:
+    """An error's message as Dagster keeps it, without the name of its class."""
+    return re.sub(rf"^([\w.]+\.)?{re.escape(cls_name or '')}: ", "", message.strip())
+
+
+def tick_sentence(stored: Mapping[str, Any]) -> str:
+    """What a failed tick of a sensor or schedule says, from its body as Dagster stores it: the innermost cause."""
+    error: Mapping[str, Any] = stored.get("error") or {}
+    while error.get("cause") and error.get("cls_name") not in _USER_ERRORS:
+        error = error["cause"]
+    return _without_class(error.get("message") or "its log in the UI says more.", error.get("cls_name"))
 
 
 def note_failure(warehouse_url: str, run_id: str, job: str, sentence: str) -> None:
