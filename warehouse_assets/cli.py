@@ -2,8 +2,11 @@
 
 import contextlib
 import csv
+import errno
 import io
 import json
+import os
+import signal
 import sys
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +16,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from warehouse_assets.database.place import explain
 from warehouse_assets.database.trouble import trouble
 from warehouse_assets.errors import UserError
 from warehouse_assets.operate.job_names import EVERYTHING, JOB_NAMES
@@ -28,6 +32,9 @@ app = typer.Typer(
 profile_app = typer.Typer(no_args_is_help=True, help="Check a source profile, or write the skeleton of a new one.")
 app.add_typer(profile_app, name="profile")
 
+for _name in ("stdout", "stderr"):
+    if getattr(sys, _name) is None:  # closed by whoever started us
+        setattr(sys, _name, open(os.devnull, "w"))  # noqa: SIM115  open as long as the process
 # Messages hold file names such as loads[a-z].csv, which are no markup.
 console = Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty(), markup=False, emoji=False)
 
@@ -320,18 +327,41 @@ def profile_new(
     new_command(directory, kind, console)
 
 
+_INTERRUPTED = 130
+"""What typer exits with at a KeyboardInterrupt."""
+
+
 def main() -> None:
     """Run the command line; a user's error is one sentence on standard error and exit status 1."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal or pipe that knows no "…" gets a question mark
+    received = [signal.SIGINT]
+
+    def interrupt(number: int, _frame: object) -> None:
+        received.append(signal.Signals(number))
+        raise KeyboardInterrupt
+
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(name) is signal.SIG_DFL:  # `nohup` ignores SIGHUP
+            signal.signal(name, interrupt)
     try:
         app()
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            print(f"warehouse: Ended by {received[-1].name}; what was finished stays.", file=sys.stderr)
+            sys.exit(128 + received[-1])
+        raise
     except UserError as error:
         print(f"warehouse: {error}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:
         sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG):
+            raise
+        print(f"warehouse: {explain(error, Path('the output'))}", file=sys.stderr)
         sys.exit(1)
     except Exception as error:
         if (sentence := trouble(error)) is None:

@@ -65,6 +65,16 @@ def test_what_is_exported_for_other_servers_is_not_meant_for_this_one(
     assert for_dbt[variable] != value
 
 
+# Regression: no parameter of a URL sets these aside, and every command failed.
+@pytest.mark.parametrize(("variable", "value"), [("PGSERVICE", "nowhere"), ("PGTZ", "Mars"), ("PGDATESTYLE", "Mars")])
+def test_what_no_url_can_set_aside_is_dropped(
+    server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with connect(resolve(Settings(home=server.home)).warehouse, application_name="test") as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+
+
 @pytest.mark.parametrize("port", ["80", "http", "65536", "-1"])
 def test_port_that_is_none(port: str) -> None:
     with pytest.raises(UserError, match=rf"WAREHOUSE_PORT is '{port}'; use a port number"):

@@ -117,3 +117,17 @@ def test_reset_removes_no_folder_that_holds_more_than_a_warehouse(home: Path, mo
     monkeypatch.setattr(EmbeddedServer, "destroy", remove)
     with pytest.raises(UserError, match="which `warehouse reset` would remove"):
         commands.reset_home(Settings(home=home), confirmed=True)
+
+
+# Regression: any folder that WAREHOUSE_HOME named was removed, whatever was in it.
+def test_reset_removes_no_folder_that_was_never_a_home(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").touch()
+    with pytest.raises(UserError, match="holds files, and none of the warehouse's; set WAREHOUSE_HOME"):
+        commands.reset_home(Settings(home=tmp_path), confirmed=True)
+    assert (tmp_path / "letter.txt").exists()
+
+
+# Regression: a traceback.
+def test_a_home_with_a_name_too_long_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot be used \(File name too long\)"):
+        commands.stop_server(Settings(home=tmp_path / ("x" * 300)))

@@ -1,6 +1,7 @@
 """The command line's own judgement: what it refuses before anything is started."""
 
 import os
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -202,3 +203,33 @@ def test_an_output_that_knows_no_dots_gets_a_question_mark() -> None:
     ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
     made = subprocess.run([sys.executable, "-c", code], check=False, env=ascii_only, capture_output=True)
     assert (made.returncode, made.stdout.strip()) == (0, b"Starting ?")
+
+
+def ended(code: str, **streams: object) -> subprocess.CompletedProcess[str]:
+    """Run ``code`` as the command's application."""
+    script = (
+        f"import os, signal, time; from warehouse_assets import cli\ncommand = cli.typer.Typer()\n{code}\ncli.main()"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script], check=False, text=True, stderr=subprocess.PIPE, **streams  # type: ignore[call-overload]
+    )  # fmt: skip
+
+
+# Regression: it ended without a word.
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_signal_ends_it_with_a_sentence(name: str) -> None:
+    made = ended(
+        f"cli.app = command\n@command.command()\ndef wait(): os.kill(os.getpid(), signal.{name}); time.sleep(9)"
+    )
+    assert made.stderr == f"warehouse: Ended by {name}; what was finished stays.\n"
+    assert made.returncode == 128 + signal.Signals[name]
+
+
+# Regression: tracebacks.
+def test_an_output_that_is_closed_or_full_is_no_traceback() -> None:
+    closed = ended("cli.app = lambda: cli.console.print('said')", preexec_fn=lambda: os.close(1))
+    assert (closed.returncode, closed.stderr) == (0, "")
+    with Path("/dev/full").open("w") as full:
+        made = ended("cli.app = lambda: print('said', flush=True)", stdout=full)
+    assert (made.returncode, made.stderr.count("\n")) == (1, 1)
+    assert "The disk that holds the output is full" in made.stderr

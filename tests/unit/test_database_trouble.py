@@ -5,7 +5,7 @@ import psycopg2
 import pytest
 import sqlalchemy
 
-from warehouse_assets.database.trouble import DISK_FULL, STOPPED, trouble
+from warehouse_assets.database.trouble import DISK_FULL, STOPPED, names_full_disk, trouble
 
 
 def chained(cause: BaseException) -> BaseException:
@@ -35,3 +35,16 @@ def chained(cause: BaseException) -> BaseException:
 def test_what_is_told(error: BaseException, sentence: str | None) -> None:
     assert trouble(error) == sentence
     assert trouble(chained(error)) == sentence
+
+
+# Regression: initdb on a full disk said nothing of the disk.
+@pytest.mark.parametrize(
+    "said",
+    [
+        'could not extend file "base/1/2691": wrote only 4096 of 8192 bytes at block 10',
+        "could not write to file: No space left on device",
+    ],
+)
+def test_a_full_disk_is_known_by_what_postgresql_says_of_it(said: str) -> None:
+    assert names_full_disk(said)
+    assert not names_full_disk("could not extend file: Permission denied")

@@ -24,7 +24,7 @@ AS_OF = datetime(2026, 3, 17, 15, tzinfo=UTC)
     [
         # what is typed after --set     what the user is told
         ({"customer": "12"}, "no setting 'customer'; it has seed, as_of, customers"),
-        ({"customers": "many"}, "customers is 'many'; set it to a whole number from 10 to 100000"),
+        ({"customers": "many"}, "customers is 'many'; set it to a whole number from 10 to 100,000"),
         ({"customers": "3"}, "customers is '3'"),
         ({"dirt_scale": "-1"}, "dirt_scale is '-1'; set it to a number from 0 to 20"),
         ({"as_of": "yesterday"}, "as_of is 'yesterday'; write a time such as"),
@@ -37,6 +37,13 @@ AS_OF = datetime(2026, 3, 17, 15, tzinfo=UTC)
 def test_a_setting_that_cannot_be_used_is_refused(overrides: dict[str, str], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         make_plan("small", 7, AS_OF, overrides)
+
+
+# Regression: `--seed -1` on a new home was a traceback, and 20 digits were refused by PostgreSQL without a name.
+@pytest.mark.parametrize("seed", [-1, 10**20])
+def test_a_seed_that_cannot_be_used_is_refused(seed: int) -> None:
+    with pytest.raises(UserError, match=f"seed is {seed}; set it to a whole number from 0 to 2,147,483,648"):
+        make_plan("small", seed, AS_OF)
 
 
 def test_an_unknown_preset_names_the_known_ones() -> None:

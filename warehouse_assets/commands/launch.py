@@ -166,6 +166,7 @@ def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on
     """
     os.environ.update(process_environment(settings))
     sys.unraisablehook = lambda _: None  # a dbt left in the middle is closed, with a traceback after the sentence
+    logging.getLogger().addHandler(logging.NullHandler())  # a library's first warning would set up one that prints
     logging.raiseExceptions = False  # where the server is gone, a record that cannot be stored is no news of its own
     from dagster import DagsterInstance
 

@@ -46,28 +46,30 @@ def simulate_if_needed(databases: Databases, request: RunRequest, console: Conso
     from warehouse_assets.source.simulator import simulate_company, simulation_state
     from warehouse_assets.source.simulator.plan import make_plan
 
-    state = simulation_state(databases.operational)
     settings = request.settings or {}
-    if state is not None:
-        seed = state.seed if request.seed is None else request.seed
-        asked = make_plan(request.preset or state.preset, seed, state.plan.as_of, settings)
-        for name in ("preset", "seed", *settings):
-            wanted, present = getattr(asked, name), getattr(state.plan, name)
-            if wanted != present:
-                raise UserError(
-                    f"This home holds a company simulated with {name} {present}, not {wanted}: "
-                    f"{databases.another_warehouse}."
-                )
-        return
-    with progress(console, "Simulating the company") as on_progress:
-        simulate_company(
-            databases.operational,
-            databases.planted,
-            preset=request.preset or "demo",
-            seed=7 if request.seed is None else request.seed,
-            overrides=settings,
-            on_progress=lambda done, months: on_progress("months", done, months),
-        )
+    if simulation_state(databases.operational) is None:
+        with progress(console, "Simulating the company") as on_progress:
+            simulate_company(
+                databases.operational,
+                databases.planted,
+                preset=request.preset or "demo",
+                seed=7 if request.seed is None else request.seed,
+                overrides=settings,
+                on_progress=lambda done, months: on_progress("months", done, months),
+                replace=False,
+            )
+    # Also after simulating: another run may have been first.
+    if (state := simulation_state(databases.operational)) is None:
+        raise AssertionError("there is a company by now")
+    seed = state.seed if request.seed is None else request.seed
+    asked = make_plan(request.preset or state.preset, seed, state.plan.as_of, settings)
+    for name in ("preset", "seed", *settings):
+        wanted, present = getattr(asked, name), getattr(state.plan, name)
+        if wanted != present:
+            raise UserError(
+                f"This home holds a company simulated with {name} {present}, not {wanted}: "
+                f"{databases.another_warehouse}."
+            )
 
 
 def run_warehouse(settings: Settings, request: RunRequest, console: Console) -> RunOutcome:

@@ -20,6 +20,8 @@ from warehouse_assets.source.profiles.choice import remember_profile
 #: How long the sessions of programs that have ended may stay: the server looks after busy ones every 5 s.
 _LEAVING_SECONDS = 10.0
 _UI_LOCK = "ui.lock"
+#: One of these is in every home that was used; a folder with none of them is somebody else's.
+_OF_A_HOME = ("postgres", "dbt", "dagster", "log")
 
 
 def start_server(settings: Settings) -> str:
@@ -104,6 +106,8 @@ def reset_home(settings: Settings, confirmed: bool) -> str:
     for folder, what in ((PROJECT_ROOT, "the product itself"), (Path(os.path.expanduser("~")), "your home directory")):
         if folder.is_relative_to(home):
             raise UserError(f"{home} holds {what}, which `warehouse reset` would remove; set WAREHOUSE_HOME.")
+    if home.is_dir() and any(home.iterdir()) and not any((home / name).exists() for name in _OF_A_HOME):
+        raise UserError(f"{home} holds files, and none of the warehouse's; set WAREHOUSE_HOME to the home you mean.")
     embedded_server(settings).destroy()
     shutil.rmtree(home, ignore_errors=True)
     left = next(home.iterdir(), None) if home.is_dir() else home  # the empty folder of a volume stays

@@ -1,9 +1,13 @@
 """Which databases are in force: the user's own where their URLs are set, else the embedded server's."""
 
+import os
 from dataclasses import dataclass, field
 
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.settings import Settings
+
+#: What the user exports for servers of another place, and no parameter of a URL can set aside.
+_NO_URL_OUTDOES = ("PGSERVICE", "PGTZ", "PGDATESTYLE", "PGGEQO")
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,9 @@ def resolve(settings: Settings) -> Databases:
     """
     if settings.source_url and settings.warehouse_url and settings.dagster_url:
         return Databases(settings.source_url, settings.warehouse_url, settings.dagster_url, None, is_warehouse_own=True)
+    if settings.source_url is settings.warehouse_url is settings.dagster_url is None:
+        for name in _NO_URL_OUTDOES:
+            os.environ.pop(name, None)
     server = embedded_server(settings)
     server.start()
     return Databases(

@@ -139,7 +139,7 @@ class EmbeddedServer:
         Raises:
             UserError: it did not end in time.
         """
-        if not self._base.exists():
+        if not self._is_made():
             return False
         with self._locked():
             _SEEN.pop(self.home, None)
@@ -148,7 +148,7 @@ class EmbeddedServer:
     def destroy(self) -> None:
         """Stop the server and remove its data, log, password and port for good. Any number of callers may race."""
         self._remove_unfinished()
-        if not self._base.exists():
+        if not self._is_made():
             return
         with self._locked():
             _SEEN.pop(self.home, None)
@@ -407,7 +407,16 @@ class EmbeddedServer:
             remembered = int((self._base / "port").read_text())
         except (FileNotFoundError, ValueError):
             remembered = None
+        except OSError as error:
+            raise explain(error, self.home) from error
         return ports.choose(remembered)
+
+    def _is_made(self) -> bool:
+        """Whether the home holds anything of a server."""
+        try:
+            return self._base.exists()
+        except OSError as error:
+            raise explain(error, self.home) from error
 
     def _stop(self, how: signal.Signals) -> bool:
         process = self._postmaster()
@@ -435,6 +444,9 @@ class EmbeddedServer:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "w") as file:
             os.fchmod(descriptor, mode)
+            if os.geteuid() == 0:  # root at work in the home of a user must not lock that user out
+                owner = self.home.stat()
+                os.fchown(descriptor, owner.st_uid, owner.st_gid)
             file.write(text)
         partial.replace(path)
 

@@ -78,7 +78,8 @@ def explain(error: OSError, path: Path) -> UserError:
         return UserError(f"The disk that holds {where} is full; free some space or move WAREHOUSE_HOME.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return UserError(
-            f"{where} cannot be used by this account ({error.strerror}); set WAREHOUSE_HOME to a directory of yours."
+            f"{where} cannot be used by this account ({error.strerror}); set WAREHOUSE_HOME to a directory of yours, "
+            "or have its owner or root give it to you."
         )
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return UserError(f"{where} is not a directory; move that file away or change WAREHOUSE_HOME.")

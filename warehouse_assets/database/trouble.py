@@ -2,19 +2,21 @@
 
 STOPPED = (
     "PostgreSQL stopped, or the connection to it broke, before the work was done. What was committed stays, nothing is "
-    "half-written; `warehouse doctor` tells what can be reached, `warehouse run` starts the embedded server again."
+    "half-written; `warehouse doctor` tells what can be reached. Start the server and run again; `warehouse run` "
+    "starts an embedded one itself."
 )
 DISK_FULL = (
     "PostgreSQL has no room left on its disk. What was committed stays, nothing is half-written; free some space and "
     "run the command again."
 )
 
+_FULL_DISK = ("No space left on device", "Disk quota exceeded", "Check free disk space", ": wrote only ")
 _LIBRARIES = ("psycopg", "psycopg2", "sqlalchemy")
 
 
 def names_full_disk(message: str) -> bool:
-    """Whether a message of whatever program holds the operating system's words for a full disk."""
-    return "No space left on device" in message or "Disk quota exceeded" in message
+    """Whether a message of whatever program holds the operating system's words for a full disk, or PostgreSQL's."""
+    return any(words in message for words in _FULL_DISK)
 
 
 def trouble(error: BaseException) -> str | None:

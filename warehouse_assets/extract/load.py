@@ -329,8 +329,8 @@ def _outcome(work: _Work, chosen: Sequence[Table]) -> list[TableLoad]:
         tables_by_reason: dict[str, list[str]] = {}
         for load in failed:
             tables_by_reason.setdefault(str(load.error), []).append(load.table)
-        told = [f"{', '.join(tables)}: {reason}" for reason, tables in tables_by_reason.items()]
-        why = "; ".join(told) if told[1:] else failed[0].error
+        told = [f"{', '.join(tables)}: {reason.rstrip('.')}" for reason, tables in tables_by_reason.items()]
+        why = f"{'; '.join(told)}." if told[1:] else failed[0].error
         rest = len(loads) - len(failed)
         others = f" The other {rest} table{' was' if rest == 1 else 's were'} extracted." if rest else ""
         raise ExtractionError(

@@ -120,12 +120,17 @@ def run_dbt_parse(target: Path, environment: Mapping[str, str]) -> None:
     """Run ``dbt parse`` into ``target``.
 
     Raises:
-        UserError: dbt refuses the project.
+        UserError: dbt refuses the project, or was ended.
     """
     command = [sys.executable, "-m", "dbt.cli.main", "--quiet", "parse"]
     command += ["--project-dir", str(DBT_PROJECT_DIR), "--profiles-dir", str(DBT_PROJECT_DIR)]
     command += ["--target-path", str(target), "--log-path", str(target)]
     outcome = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    if outcome.returncode < 0:
+        raise UserError(
+            f"dbt was ended by signal {-outcome.returncode} while it read its project; run again (a machine without "
+            "free memory ends programs so)."
+        )
     if outcome.returncode != 0:
         words = " ".join((outcome.stdout + outcome.stderr).split())
         raise UserError(f"dbt cannot read the project in dbt_project: {words[-800:]}")

@@ -74,10 +74,13 @@ def simulate_company(
     as_of: datetime | None = None,
     overrides: Mapping[str, object] | None = None,
     on_progress: Progress | None = None,
+    *,
+    replace: bool = True,
 ) -> SimulationSummary:
     """Simulate a company and put its tables into schema public of the operational database, in one transaction.
 
-    A company simulated there before is replaced. Killed at any moment, the database is as it was.
+    A company simulated there before is replaced, or with ``replace=False`` left as it is. Killed at any moment, the
+    database is as it was.
 
     Args:
         operational_url: where the tables go.
@@ -87,6 +90,7 @@ def simulate_company(
         as_of: the company's clock at the end; the current hour (UTC) by default.
         overrides: values for ``override_keys()``; ``time_zone`` is WAREHOUSE_TIME_ZONE unless set here.
         on_progress: called after each month with months done and months in all.
+        replace: put the new company in the place of one that is there, also of one that came while this one waited.
 
     Raises:
         UserError: a setting cannot be used, a database cannot be reached, or public holds somebody else's tables.
@@ -100,6 +104,8 @@ def simulate_company(
         connect(operational_url, application_name="warehouse simulate") as connection,
     ):
         connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
+        if not replace and simulation_state(operational_url) is not None:
+            return SimulationSummary({}, time.monotonic() - started, plan.as_of)
         schema.refuse_strangers(connection, contract)
         schema.create_tables(connection)
         if planted_url is None:

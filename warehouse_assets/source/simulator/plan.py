@@ -77,7 +77,7 @@ def _number(key: str, value: object, kind: type, low: float, high: float) -> flo
         number = None
     if number is None or not low <= number <= high:
         what = "a whole number" if kind is int else "a number"
-        raise UserError(f"{key} is {value!r}; set it to {what} from {low:g} to {high:g}.")
+        raise UserError(f"{key} is {value!r}; set it to {what} from {low:,.10g} to {high:,.10g}.")
     return float(number)
 
 
@@ -128,8 +128,8 @@ def make_plan(
     customers, days, depots = PRESETS[preset]
     values: dict[str, float] = {"seed": seed, "customers": customers, "days": days, "depots": depots}
     for key, (kind, low, high) in _RANGES.items():
-        if key in given:
-            values[key] = _number(key, given[key], kind, low, high)
+        if key in given or key in values:
+            values[key] = _number(key, given.get(key, values.get(key)), kind, low, high)
     time_zone = str(given.get("time_zone", Plan.time_zone))
     if not is_time_zone(time_zone):
         raise UserError(f"time_zone is {time_zone!r}, which is no time zone name; use one such as UTC.")
