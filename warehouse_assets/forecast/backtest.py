@@ -23,6 +23,8 @@ MOST_TRAININGS = 4
 """Boosted models trained for the past origins; with more origins, neighbours share the model of the older one."""
 LEAST_KNOWN = 3
 """Steps a series must have before an origin to be scored there."""
+NEAR = 4
+"""Part of the newest past origin's distance from the end at which the near origin lies."""
 LEAST_DEVIATION = 0.02
 """Of a series' scale: one that smoothing foresees to the last digit (a straight line) is not certain to go on so."""
 
@@ -31,6 +33,19 @@ BASELINE = "seasonal_naive"
 ``last_week`` copies the week as it would have been without its holiday."""
 KEPT_AS_MADE = {BASELINE, "seasonal_median", "month_median", "ets_deviation"}
 """What holidays of the horizon do not move: the baseline, days of the month, and what has been moved before."""
+
+
+@dataclass
+class NearOrigin:
+    """An origin nearer to the end of the history than a horizon, so that the last weeks have a say in the weights.
+
+    Attributes:
+        forecasts: by candidate, (series, horizon); NaN where it could not be made.
+        actual: (series, horizon); NaN beyond the end of the history and for filled steps.
+    """
+
+    forecasts: dict[str, Floats]
+    actual: Floats
 
 
 @dataclass
@@ -44,6 +59,7 @@ class Backtest:
         scale: (origins, series) MASE scale of the history known then: what learns there measures errors by it.
         deviation: (origins, series, horizon) standard deviation of what smoothing does not foresee, by what was known.
         model: the boosted model of origin 0.
+        near: the nearer origin that only origin 0 learns its weights from, too; None where a horizon is short.
     """
 
     cuts: list[int]
@@ -52,6 +68,7 @@ class Backtest:
     scale: Floats
     deviation: Floats
     model: boosting.BoostedModel | None
+    near: NearOrigin | None = None
 
     @property
     def candidates(self) -> list[str]:
@@ -98,6 +115,9 @@ def run_backtest(
     frequency = panel.frequency
     width = panel.values.shape[1]
     cuts = choose_cuts(panel.lengths, width, frequency.season, horizon, origins)
+    near = (width - cuts[-1] and width - cuts[1]) // NEAR
+    if near:
+        cuts.insert(1, width - near)
     progress("smoothing", 0, 1)
     made: list[dict[str, Floats]] = [{} for _ in cuts]
     recent = min(width, frequency.smoothing_history + width - cuts[-1])
@@ -161,7 +181,20 @@ def run_backtest(
         )
         for name in names
     }
-    return Backtest(cuts, forecasts, _actual(panel, cuts, horizon), scale, deviation, models[0])
+    actual = _actual(panel, cuts, horizon)
+    if not near:
+        return Backtest(cuts, forecasts, actual, scale, deviation, models[0])
+    found = NearOrigin({name: path[1] for name, path in forecasts.items()}, actual[1])
+    kept = [number for number in range(len(cuts)) if number != 1]
+    return Backtest(
+        [cuts[number] for number in kept],
+        {name: path[kept] for name, path in forecasts.items()},
+        actual[kept],
+        scale[kept],
+        deviation[kept],
+        models[0],
+        found,
+    )
 
 
 def _call(job: Callable[[], None]) -> None:

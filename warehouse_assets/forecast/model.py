@@ -187,8 +187,12 @@ def _published(backtest: Backtest, groups: NDArray[np.intp]) -> tuple[Floats, We
             continue
         # An origin's horizon reaches past the next newer one's start where origins lie close: what was not
         # yet known at this origin is hidden from its weights.
-        actual = backtest.known_at(origin)[older]
-        fitted = fit_weights(names, stack[:, older], actual, backtest.scale[origin], groups)
+        actual, said = backtest.known_at(origin)[older], stack[:, older]
+        if origin == 0 and (near := backtest.near) is not None:
+            blank = np.full_like(near.actual, np.nan)  # of a candidate that was not tried there
+            said = np.concatenate([np.stack([near.forecasts.get(n, blank) for n in names])[:, None], said], axis=1)
+            actual = np.concatenate([near.actual[None], actual])
+        fitted = fit_weights(names, said, actual, backtest.scale[origin], groups)
         weights = fitted if weights is None else weights
         paths.append(apply_weights(stack[:, origin], fitted.by_series))
     if weights is None:
