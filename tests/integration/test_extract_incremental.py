@@ -328,6 +328,21 @@ def test_what_a_source_purges_stays_under_the_policy_keep(company: Company) -> N
     assert company.extract("events")["events"].rows_raw == 51
 
 
+# Regression: no count tells of a late row where the source purges, and nothing else was looked at.
+def test_a_late_row_of_a_table_that_is_purged_is_found_within_a_day(company: Company, by_cursor: None) -> None:
+    company.source(
+        "insert into events select i, timestamptz '2024-03-01' + i * interval '1 hour', 'view' "
+        "from generate_series(1, 50) as i"
+    )
+    company.extract("events")
+    company.source("delete from events where event_id <= 30; insert into events values (60, '2024-03-02', 'late')")
+    assert company.extract("events")["events"].rows_inserted == 0
+    company.change_warehouse("update etl.table_state set reconciled_at = now() - interval '25 hours'")
+    load = company.extract("events")["events"]
+    assert (load.rows_inserted, load.rows_deleted, load.rows_raw) == (1, 0, 51)
+    assert company.extract("events")["events"].rows_extracted < 10
+
+
 def test_repeated_rows_are_kept_once_and_let_out_when_the_first_has_gone(company: Company) -> None:
     company.source(
         "insert into tips values ('1', 'A', '2024-03-02', 5), ('2', 'A', '2024-03-02', 5), ('3', 'A', null, 5), "

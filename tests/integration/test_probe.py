@@ -161,3 +161,15 @@ def test_a_table_whose_select_has_changed_counts_as_moved(probed: Company, tmp_p
     assert moved(probed) == ["moves"]
     probed.extract("moves", profile=open_profile(str(tmp_path), {}, probed.operational, contract=CONTRACT))
     assert moved(probed) == []
+
+
+# Regression: where nothing else moved, rows that were deleted in the source stayed for ever.
+def test_a_table_that_follows_deletions_moves_once_a_day(probed: Company) -> None:
+    probed.source("insert into notes values ('n', '2024-03-02'), ('m', '2024-03-02')")
+    probed.extract()
+    probed.source("delete from notes where note_id = 'm'")
+    assert moved(probed) == []
+    probed.change_warehouse("update etl.table_state set reconciled_at = now() - interval '25 hours'")
+    assert moved(probed) == ["notes"]
+    probed.extract()
+    assert moved(probed) == []

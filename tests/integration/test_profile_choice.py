@@ -4,9 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from warehouse_assets.commands.run import RunRequest, run_warehouse
 from warehouse_assets.database.databases import Databases
 from warehouse_assets.errors import UserError
+from warehouse_assets.settings import Settings
 from warehouse_assets.source.profiles.choice import remember_profile
 
 
@@ -50,3 +53,20 @@ def test_a_profile_that_is_not_there_is_not_remembered(own: Databases) -> None:
     with pytest.raises(UserError, match="There is no profile 'austn'"):
         remember_profile(own, "austn", None)
     assert remember_profile(own, "austin", None) == ("austin", {})
+
+
+# Regression: meant for one file, it let the next one pass that broke off, and rows were taken for deleted.
+def test_unreadable_rows_pass_for_one_run_alone(own: Databases) -> None:
+    typed = {"loads": "a.csv", "unreadable_rows": "quarantine"}
+    assert remember_profile(own, "austin", typed) == ("austin", typed)
+    assert remember_profile(own, None, None) == ("austin", {"loads": "a.csv"})
+
+
+# Regression: a mistyped location took the place of the good one, and every later run failed.
+def test_a_location_without_a_file_is_not_kept(own: Databases, tmp_path: Path) -> None:
+    (tmp_path / "loads.csv").touch()
+    remember_profile(own, "austin", {"loads": str(tmp_path / "loads.csv")})
+    settings = Settings(tmp_path, own.warehouse, own.warehouse, own.warehouse)
+    with pytest.raises(UserError, match=r"There is no file .*lods\.csv"):
+        run_warehouse(settings, RunRequest(settings={"loads": str(tmp_path / "lods.csv")}), Console(quiet=True))
+    assert remember_profile(own, None, None) == ("austin", {"loads": str(tmp_path / "loads.csv")})

@@ -139,6 +139,20 @@ def test_calibration_straightens(name: str) -> None:
     assert (np.diff(straight[order]) >= -1e-12).all()
 
 
+# Regression: 24 rows of a customer counted as 24 customers, and a quarter of calibrated scores got another map.
+def test_calibration_counts_customers_and_not_their_months() -> None:
+    bent = {"rows": 0, "customers": 0}
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        customer = np.repeat(np.arange(300), 18)
+        truth = rng.normal(-2.5, 1.0, 300)[customer]
+        label = (rng.random(300) < expit(truth[::18])).astype(float)[customer]  # months of a customer end alike
+        bent["rows"] += fit_calibration(truth, label).method != "identity"
+        bent["customers"] += fit_calibration(truth, label, customer).method != "identity"
+    assert bent["rows"] >= 6
+    assert bent["customers"] <= 2
+
+
 def test_calibration_leaves_a_calibrated_model_alone() -> None:
     rng = np.random.default_rng(2)
     truth = rng.normal(-1, 1, 5000)

@@ -213,6 +213,14 @@ LABELS = [
     (["stay", "leave"], "leave"),
     (["renewed", "expired"], "expired"),
     (["loyal", "lapsed"], "lapsed"),
+    # Regression: so it was of these, and of what is not renewed.
+    (["Stay", "Exit"], "Exit"),
+    (["stayed", "quit"], "quit"),
+    (["renewed", "not renewed"], "not renewed"),
+    (["Renewed", "Did not renew"], "Did not renew"),
+    (["churned", "did not churn"], "churned"),
+    (["not churned", "churned"], "churned"),
+    (["Attrition", "Existing"], "Attrition"),
     (["a", "b"], "b"),
     ([0, "1"], "1"),
 ]

@@ -280,3 +280,16 @@ def test_the_boosted_model_is_text_that_forecasts_again(history: pd.DataFrame, r
     booster = lightgbm.Booster(model_str=result.lightgbm_text)
     assert booster.feature_name() == result.parameters["lightgbm_features"]
     assert abs(sum(result.weights.values()) - 1.0) < 1e-9
+
+
+# Regression: weights were learned a whole horizon back alone, and for as long after a shift the old level was forecast.
+@pytest.mark.parametrize("days_since", [8, 15, 22])
+def test_a_level_that_has_shifted_is_followed_before_a_horizon_has_passed(days_since: int) -> None:
+    rng = np.random.default_rng(5)
+    day = np.arange(250 + days_since + 28)
+    made = {f"s{n}": np.where(day < 250, 100, 160) + 15 * (day % 7 < 5) + rng.normal(0, 4, len(day)) for n in range(4)}
+    dates = pd.date_range("2023-01-02", periods=len(day))
+    known = pd.concat([pd.DataFrame({"unique_id": n, "ds": dates, "y": y}).iloc[:-28] for n, y in made.items()])
+    found = forecast(known, 28, "D", prophet_series=0).forecasts
+    error = np.abs(found["yhat"].to_numpy() - np.concatenate([y[-28:] for y in made.values()])).mean()
+    assert error < 10  # the shift is 60; the week before, copied, errs by 4 to 5

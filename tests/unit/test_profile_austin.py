@@ -118,3 +118,24 @@ def test_the_file_as_the_city_publishes_it(tmp_path: Path) -> None:
     path.write_text(PUBLISHED_BY_API)
     ((again,),) = read(path, "loads")
     assert again == bulk
+
+
+# Regression: a time with its offset was spoiled by another one, midnight with a Z was the day before, and a weight with
+# a thousands separator went to quarantine.
+@pytest.mark.parametrize(
+    ("day", "time", "weight"),
+    [
+        ("2019-06-06", "2019-06-06 17:43:00-05:00", "1060"),
+        ("2019-06-06T00:00:00Z", "2019-06-06T22:43:00Z", '"1,060.0"'),
+        ("2019-06-06T00:00:00.000", "2019-06-06 22:43:00 UTC", "1060.0"),
+    ],
+)
+def test_other_copies_of_the_file(tmp_path: Path, day: str, time: str, weight: str) -> None:
+    path = tmp_path / "rows.csv"
+    head = "report_date,load_type,load_time,load_weight,dropoff_site,load_id,route_number"
+    path.write_text(f"{head}\n{day},BULK,{time},{weight},MRF,1,BU1\n")
+    ((load,),) = read(path, "loads")
+    assert load["service_date"] == date(2019, 6, 6)
+    assert load["route_run_id"] == "BU1:2019-06-06"
+    assert load["tipped_at"] == datetime(2019, 6, 6, 22, 43, tzinfo=UTC)
+    assert load["weight_lb"] == Decimal(1060)

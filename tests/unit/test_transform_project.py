@@ -11,6 +11,7 @@ import yaml
 from warehouse_assets.errors import UserError
 from warehouse_assets.settings import DBT_PROJECT_DIR, Settings
 from warehouse_assets.transform import project
+from warehouse_assets.transform.plan import code_version
 
 SETTINGS = Settings(home=Path("/nowhere"))
 
@@ -58,7 +59,9 @@ class Parser:
 def parser_fixture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Parser:
     folder = tmp_path / "target" / "dbt_project"  # a checkout below a folder that bears dbt's name
     (folder / "models").mkdir(parents=True)
+    (folder / "macros").mkdir()
     (folder / "models" / "a.sql").write_text("select 1")
+    (folder / "dbt_project.yml").write_text("name: a")
     parser = Parser()
     monkeypatch.setattr(project, "DBT_PROJECT_DIR", folder)
     monkeypatch.setattr(project, "run_dbt_parse", parser.parse)
@@ -73,6 +76,28 @@ def test_the_project_is_parsed_when_a_file_has_changed(parser: Parser, tmp_path:
     (project.DBT_PROJECT_DIR / "models" / "a.sql").write_text("select 2")
     project.ensure_manifest(settings)
     assert parser.runs == 2
+
+
+# Regression: a changed macro reached no view, and of a table by days only the days to come.
+def test_a_changed_macro_or_variable_is_other_code(parser: Parser) -> None:
+    manifest = {"nodes": {"model.w.a": {"name": "a", "checksum": {"checksum": "1"}, "depends_on": {"nodes": []}}}}
+    versions = []
+    for path, text in (("macros/tons.sql", "1"), ("macros/tons.sql", "2"), ("dbt_project.yml", "vars: {a: 1}")):
+        (project.DBT_PROJECT_DIR / path).write_text(text)
+        versions.append((code_version(manifest, "model.w.a", "UTC"), project.dbt_environment(SETTINGS, None)))
+    codes, environments = zip(*versions, strict=True)
+    assert len(set(codes)) == 3
+    assert len({environment["WAREHOUSE_DBT_MACROS"] for environment in environments}) == 3
+
+
+# Regression: a parser that the kernel had ended for want of memory was told as a project that cannot be read.
+def test_a_parser_that_was_killed_is_told_as_such(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nkill -9 $$\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(project.sys, "executable", str(python))
+    with pytest.raises(UserError, match="ended by signal 9 while it read its project; run again"):
+        project.run_dbt_parse(tmp_path, {})
 
 
 def test_a_parse_that_was_killed_is_not_taken_for_a_finished_one(parser: Parser, tmp_path: Path) -> None:

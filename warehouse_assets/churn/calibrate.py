@@ -55,13 +55,22 @@ class Calibration:
         return cls(item["method"], tuple(item["parameters"]), tuple((float(x), float(y)) for x, y in item["knots"]))
 
 
-def fit_calibration(log_odds: Floats, label: Floats, seed: int = 0) -> Calibration:
+def fit_calibration(log_odds: Floats, label: Floats, groups: NDArray[Any] | None = None, seed: int = 0) -> Calibration:
     """The map that gives the lowest cross-validated log loss on out-of-fold ``log_odds`` and their ``label`` (0/1).
 
-    A richer map is taken only when it wins by more than the standard error of the difference over the rows, so
-    that a well-calibrated model is left alone.
+    A richer map is taken only when it wins by more than the standard error of the difference over what is independent,
+    so that a well-calibrated model is left alone.
+
+    Args:
+        log_odds: of each row.
+        label: of each row.
+        groups: what rows belong to, such as a customer with many months: nearly one row again and again. A group stays
+            in one fold and counts once; None where each row stands for itself.
+        seed: of the folds.
     """
-    minority = int(min(label.sum(), len(label) - label.sum()))
+    group = np.arange(len(label)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    cases = len(np.unique(group[label > 0]))
+    minority = min(cases, len(np.unique(group[label <= 0])))
     methods: list[Method] = ["identity"]
     if minority >= SIGMOID_MINORITY:
         methods += ["sigmoid"]
@@ -71,7 +80,7 @@ def fit_calibration(log_odds: Floats, label: Floats, seed: int = 0) -> Calibrati
         methods += ["isotonic"]
     if len(methods) == 1:
         return Calibration()
-    fold = np.random.default_rng(seed).permutation(len(label)) % 5
+    fold = (np.random.default_rng(seed).permutation(group.max() + 1) % 5)[group]
     chosen: Method = "identity"
     chosen_losses = log_losses(log_odds, label)
     for method in methods[1:]:
@@ -80,7 +89,7 @@ def fit_calibration(log_odds: Floats, label: Floats, seed: int = 0) -> Calibrati
             held = fold == number
             map_ = _fit(method, log_odds[~held], label[~held])
             losses[held] = log_losses(map_.apply(log_odds[held]), label[held])
-        gain = chosen_losses - losses
+        gain = np.bincount(group, chosen_losses - losses)
         if gain.mean() > gain.std() / np.sqrt(len(gain)):
             chosen, chosen_losses = method, losses
     return _fit(chosen, log_odds, label)

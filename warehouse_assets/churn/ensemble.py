@@ -254,7 +254,9 @@ def fit(
         choice = Choice(rounds, plan.penalties[position], weights)
     blended = np.asarray(choice.weights[:-1]) @ scores + choice.base_weight * base
     folds = tuple(_as_chosen(fitted, choice, position) for fitted in fits)
-    return Ensemble(columns, folds, choice, fit_calibration(blended, label, SEED), rate, with_hinges, known_score)
+    return Ensemble(
+        columns, folds, choice, fit_calibration(blended, label, groups, SEED), rate, with_hinges, known_score
+    )
 
 
 def _weights(scores: Floats, base: float, label: Floats, groups: Any, has_score: bool) -> tuple[float, ...]:

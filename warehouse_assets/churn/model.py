@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-# What a label's text says when the customer left; two values that are not among these are taken in sorted order.
+# What a label's text begins with when the customer left; of two that do not, the greater one is taken.
 POSITIVE_WORDS = frozenset(
     {"1", "1.0", "true", "t", "yes", "y", "churn", "churned", "churner", "left", "leave", "leaver", "lost", "gone"}
     | {"exited", "attrited", "cancelled", "canceled", "closed", "terminated", "ended", "expired", "lapsed"}
-    | {"defected", "inactive"}
+    | {"defected", "inactive", "quit", "exit", "departed", "depart", "cancel", "canceling", "cancelling", "attrition"}
+    | {"abandoned", "abandon", "dropped", "drop", "moved", "switched", "terminate", "close", "bad"}
 )
 
 
@@ -116,7 +117,12 @@ def read_label(label: Any, rows: int) -> tuple[Floats, NDArray[np.bool_]]:
 
 
 def _means_left(value: Any) -> bool:
+    """Whether a text says that the customer left: "Churned", "yes", "not renewed"; but not "did not churn"."""
     words = text_of(value).lower().split()
+    if words[:1] == ["did"]:
+        words = words[1:]
+    if words[:1] == ["not"]:
+        return words[1:2] != [] and words[1] not in POSITIVE_WORDS
     return bool(words) and words[0] in POSITIVE_WORDS
 
 

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 CUSTOMER, MONTH, LABEL = "customer_id", "month", "is_churned_90d"
 KEYS = (CUSTOMER, MONTH, LABEL)
-# Columns that say something of the row, nothing of the customer; and two that hold today's value of the source in every
-# past month: a company that ends auto-renewal or a discount when notice comes would tell the label.
-NOT_FEATURES = frozenset({*KEYS, "is_current", "is_auto_renew", "discount_ratio"})
+# Columns that say something of the row, nothing of the customer; and three that hold today's value of the source in
+# every past month: a company that ends auto-renewal or a discount, or shortens terms, at notice would tell the label.
+NOT_FEATURES = frozenset({*KEYS, "is_current", "is_auto_renew", "discount_ratio", "payment_terms_days"})
 WINDOW_DAYS = 90
 
 # Below these a churn model says nothing that the eight factors do not: about ten cases per usable effect

@@ -18,7 +18,7 @@ from warehouse_assets.database.migrate import migrate
 from warehouse_assets.errors import UserError
 from warehouse_assets.operate.job_names import EVERYTHING
 from warehouse_assets.settings import Settings
-from warehouse_assets.source.profiles import open_profile
+from warehouse_assets.source.profiles import FilesProfile, open_profile
 from warehouse_assets.source.profiles.choice import DEFAULT_PROFILE, remember_profile, stored_profile
 from warehouse_assets.transform.project import ensure_manifest
 
@@ -91,8 +91,13 @@ def run_warehouse(settings: Settings, request: RunRequest, console: Console) -> 
     name = wanted or known or DEFAULT_PROFILE
     is_default = name == DEFAULT_PROFILE
     if not is_default:
-        # A profile that cannot be opened is refused before this warehouse is bound to it.
-        open_profile(name, {**known_settings, **(request.settings or {})}, databases.operational).close()
+        # A profile that cannot be opened, or a setting that names no file, is refused before either is kept.
+        opened = open_profile(name, {**known_settings, **(request.settings or {})}, databases.operational)
+        try:
+            if request.settings and isinstance(opened, FilesProfile):
+                opened.require_files()
+        finally:
+            opened.close()
     elif request.settings and settings.source_url is not None:
         raise UserError("--set has nothing to set: the profile 'default' over your own database takes no settings.")
     profile, profile_settings = remember_profile(databases, wanted, {} if is_default else request.settings)

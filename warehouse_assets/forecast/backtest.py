@@ -115,7 +115,7 @@ def run_backtest(
     frequency = panel.frequency
     width = panel.values.shape[1]
     cuts = choose_cuts(panel.lengths, width, frequency.season, horizon, origins)
-    near = (width - cuts[-1] and width - cuts[1]) // NEAR
+    near = (width - cuts[1]) // NEAR if len(cuts) > 1 else 0
     if near:
         cuts.insert(1, width - near)
     progress("smoothing", 0, 1)
@@ -184,7 +184,7 @@ def run_backtest(
     actual = _actual(panel, cuts, horizon)
     if not near:
         return Backtest(cuts, forecasts, actual, scale, deviation, models[0])
-    found = NearOrigin({name: path[1] for name, path in forecasts.items()}, actual[1])
+    nearer = NearOrigin({name: path[1] for name, path in forecasts.items()}, actual[1])
     kept = [number for number in range(len(cuts)) if number != 1]
     return Backtest(
         [cuts[number] for number in kept],
@@ -193,7 +193,7 @@ def run_backtest(
         scale[kept],
         deviation[kept],
         models[0],
-        found,
+        nearer,
     )
 
 

@@ -12,6 +12,7 @@ from warehouse_assets.database.databases import resolve
 from warehouse_assets.database.errors import explain_error
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract import names
+from warehouse_assets.extract.incremental import is_long_ago
 from warehouse_assets.extract.source import source_now
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.contract import load_contract
@@ -20,7 +21,9 @@ from warehouse_assets.source.profiles.choice import stored_profile
 from warehouse_assets.source.profiles.mapping import describe, map_table
 
 _STATE = """
-    select source_table, watermark, highest_cursor, extracted_at, select_hash, rows_raw + rows_quarantined > 0
+    select
+        source_table, watermark, highest_cursor, extracted_at, select_hash, rows_raw + rows_quarantined > 0,
+        reconciled_at
     from etl.table_state
 """
 
@@ -33,17 +36,18 @@ class _Held(NamedTuple):
     extracted_at: datetime
     select_hash: str | None
     has_rows: bool
+    reconciled_at: datetime | None
 
 
 def moved_tables(settings: Settings) -> list[str] | None:
     """The tables whose source is ahead of the warehouse; None where the warehouse was never filled.
 
     A database is asked for the latest cursor value of each table, a file for its time of modification. A row dated
-    ahead of the source's now, once read, is no news, and hides none. Rows deleted in the source move neither: the
-    daily key reconciliation finds them. A table of which the warehouse holds no row
-    has moved if the source has one now. One without a cursor counts as moved whenever the warehouse holds rows of it:
-    only reading it can tell, and a change must not wait longer than its schedule. So does one whose SELECT has changed,
-    and one that the source cannot compare: the run says why.
+    ahead of the source's now, once read, is no news, and hides none. A deleted row moves nothing: a table that follows
+    deletions counts as moved when its keys were not compared for a day. A table of which the warehouse holds no row has
+    moved if the source has one now. One without a cursor counts as moved whenever the warehouse holds rows of it: only
+    reading it can tell, and a change must not wait longer than its schedule. So does one whose SELECT has changed, and
+    one that the source cannot compare: the run says why.
 
     Raises:
         UserError: the source cannot be reached.
@@ -104,6 +108,8 @@ def _is_ahead(connection: psycopg.Connection, profile: PostgresProfile, name: st
     # Composed, not passed as parameters: the profile's SQL may hold a per cent sign.
     if held is None or not held.has_rows:
         query = sql.SQL("select exists (select from ({}) as source)").format(mapped.query)
+    elif table.delete_policy == "reconcile" and is_long_ago(held.reconciled_at):  # noqa: SIM114  another reason
+        return True
     elif not (table.cursor and mapped.has_cursor and held.watermark and mapped.fingerprint == held.select_hash):
         return True
     else:

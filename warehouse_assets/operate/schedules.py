@@ -1,13 +1,17 @@
 """The cadence: route every 15 minutes, operational every hour, customer and financial every day."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dagster import (
     AssetCheckKey,
     AssetKey,
+    DagsterInstance,
+    DagsterRunStatus,
     DefaultScheduleStatus,
     RunRequest,
+    RunsFilter,
     ScheduleDefinition,
     ScheduleEvaluationContext,
     SkipReason,
@@ -30,6 +34,9 @@ _CRON = {
     "customer": "20 4 * * *",
     "financial": "40 4 * * *",
 }
+
+#: What failed with the source standing still is not tried again before so long: a test that fails does so every time.
+_PATIENCE = timedelta(hours=6)
 
 
 def build_schedules(
@@ -81,10 +88,23 @@ def _schedule(
             return RunRequest(tags={CAUSE_TAG: f"new in the source: {_listed(own)}"})
         checks = {key for definition in layer.data for key in definition.assets_def.check_keys}
         if waiting := waiting_work(settings, manifest, layer.selected_asset_keys, checks):
-            return RunRequest(tags={CAUSE_TAG: f"to be built or tested: {_listed(waiting)}"})
+            cause = f"to be built or tested: {_listed(waiting)}"
+            if failed_over(context.instance, job.name, cause):
+                return SkipReason(f"{cause}; a run failed over it within {_PATIENCE}. `warehouse run` tries it again.")
+            return RunRequest(tags={CAUSE_TAG: cause})
         return SkipReason(f"The source has nothing new for the job {job.name}.")
 
     return tick
+
+
+def failed_over(instance: DagsterInstance, job: str, cause: str) -> bool:
+    """Whether the last run of the job had this cause and failed a short while ago, while the source stood still."""
+    since = datetime.now(UTC) - _PATIENCE
+    records = instance.get_run_records(RunsFilter(job_name=job, created_after=since), limit=1)
+    return any(
+        record.dagster_run.status is DagsterRunStatus.FAILURE and record.dagster_run.tags.get(CAUSE_TAG) == cause
+        for record in records
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

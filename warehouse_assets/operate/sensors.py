@@ -45,16 +45,16 @@ def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[Sens
         description="Starts a run when the source has something new and no run has started for 20 minutes.",
     )
     def new_source_data(context: SensorEvaluationContext) -> RunRequest | SkipReason:
+        if context.instance.get_runs(RunsFilter(statuses=_UNFINISHED), limit=1):
+            return SkipReason("A run is under way.")
+        if context.instance.get_runs(RunsFilter(created_after=datetime.now(UTC) - _QUIET), limit=1):
+            return SkipReason("A run has started a short while ago; the schedules take what is new.")
         moved = moved_tables(Settings.from_env())
         if moved is None:
             return SkipReason("The warehouse was never filled; begin with `warehouse run`.")
         if not moved:
             return SkipReason("The source has nothing new.")
         news = "1 table moved" if len(moved) == 1 else f"{len(moved)} tables moved"
-        if context.instance.get_runs(RunsFilter(statuses=_UNFINISHED), limit=1):
-            return SkipReason(f"{news}; a run is under way.")
-        if context.instance.get_runs(RunsFilter(created_after=datetime.now(UTC) - _QUIET), limit=1):
-            return SkipReason(f"{news}; the schedules take it.")
         return RunRequest(tags={CAUSE_TAG: f"{news} in the source"})
 
     @sensor(

@@ -1,4 +1,4 @@
-"""Which dbt models a run has to build and which data tests to run. Pure: manifest and control tables in, plans out.
+"""Which dbt models a run has to build and which data tests to run: manifest and control tables in, plans out.
 
 A model is built when it never was, when its SQL changed, or when a table it is built from (at any distance) has a batch
 it has not seen. A test runs when a model it reads is built, when such a table has a batch since it passed, or when it
@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
+
+from warehouse_assets.transform.project import macros_version
 
 # What a test does about failures, beside its SQL.
 _TEST_SETTINGS = ("severity", "where", "error_if", "warn_if", "fail_calc", "limit")
@@ -142,7 +144,7 @@ def unnamed_sources(manifest: Mapping[str, Any], undated: Collection[str]) -> di
 
 
 def code_version(manifest: Mapping[str, Any], unique_id: str, time_zone: str) -> int:
-    """One number for a model's code and that of all models above it; the dbt macro of the same name must agree."""
+    """One number for a model's code, that of all models above it, and all macros; the macro of this name must agree."""
     seen: dict[str, str] = {}
     waiting = [unique_id]
     while waiting:
@@ -150,7 +152,7 @@ def code_version(manifest: Mapping[str, Any], unique_id: str, time_zone: str) ->
         if node is not None and name not in seen:
             seen[name] = f"{node['name']}={node['checksum']['checksum']}"
             waiting += node["depends_on"]["nodes"]
-    entries = [*sorted(seen.values()), f"time_zone={time_zone}"]
+    entries = [*sorted(seen.values()), f"time_zone={time_zone}", f"macros={macros_version()}"]
     return _number(",".join(entries))
 
 

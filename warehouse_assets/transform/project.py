@@ -52,12 +52,21 @@ def dbt_environment(settings: Settings, warehouse_url: str | None) -> dict[str, 
         "WAREHOUSE_DBT_SSLMODE": parts.get("sslmode") or "prefer",
         "WAREHOUSE_THREADS": str(settings.threads),
         "WAREHOUSE_TIME_ZONE": settings.time_zone,
+        "WAREHOUSE_DBT_MACROS": macros_version(),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
         "DBT_LOG_LEVEL_FILE": "info",  # at debug, dbt writes every statement three times over
     }
     # for what a URL may say beyond dbt's own settings, as of certificates
     return environment | (libpq_environment(warehouse_url) if warehouse_url else {})
+
+
+def macros_version() -> str:
+    """A hash of dbt's macros and of ``dbt_project.yml``, which holds its variables: part of every model's code."""
+    digest = hashlib.sha256((DBT_PROJECT_DIR / "dbt_project.yml").read_bytes())
+    for path in sorted((DBT_PROJECT_DIR / "macros").rglob("*.sql")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _fingerprint(environment: Mapping[str, str]) -> str:

@@ -52,10 +52,11 @@
 {% endmacro %}
 
 
-{#- One number for the model's own code, the code of every model it is made from, and the time zone.
+{#- One number for the model's own code, the code of every model it is made from, the time zone, and the macros.
 
     The first 15 hex digits of md5 over the sorted entries `name=checksum`, comma separated. A change in a view
-    upstream changes it, which the model's own checksum would not tell. Macros are not in it. -#}
+    upstream changes it, which the model's own checksum would not tell. Which macros a model uses is not asked: a change
+    in one builds every model anew. -#}
 {% macro code_version() %}
     {%- set seen = {} -%}
     {%- set waiting = [model.unique_id] -%}
@@ -67,7 +68,9 @@
             {%- do waiting.extend(node.depends_on.nodes) -%}
         {%- endif -%}
     {%- endfor -%}
-    {%- set entries = seen.values() | sort | list + ['time_zone=' ~ company_time_zone()] -%}
+    {%- set entries = seen.values() | sort | list + [
+        'time_zone=' ~ company_time_zone(), 'macros=' ~ env_var('WAREHOUSE_DBT_MACROS', '')
+    ] -%}
     {%- do return((local_md5(entries | join(',')))[:15] | int(base=16)) -%}
 {% endmacro %}
 

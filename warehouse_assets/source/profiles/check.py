@@ -137,7 +137,7 @@ def _sample_files(
             f"min({name}::varchar) filter (where {wrong})",
             f"count({typed(column.name, described[column.name], column.data_type)})",
         ]
-    sample = f"select * from (\n{select}\n) as source limit {SAMPLE_ROWS}"  # noqa: S608  the profile's own SELECT
+    sample = f"select * from (\n{select}\n) as source using sample {SAMPLE_ROWS} rows"  # noqa: S608  the profile's own SELECT
     query = f"select {', '.join(parts)} from ({sample}) as profile"  # noqa: S608  contract names, quoted
     row: Sequence[Any] = connection.execute(query).fetchall()[0]
     counts = {"": (int(row[0]), 0, "")}

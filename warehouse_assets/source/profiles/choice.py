@@ -9,6 +9,7 @@ import psycopg
 from warehouse_assets.database.connections import connect
 from warehouse_assets.database.databases import Databases
 from warehouse_assets.errors import UserError
+from warehouse_assets.source.profiles.manifest import UNREADABLE_ROWS
 from warehouse_assets.source.profiles.profile import profile_directory, shipped_profiles
 
 DEFAULT_PROFILE = "default"
@@ -33,6 +34,8 @@ def remember_profile(
 ) -> tuple[str, dict[str, str]]:
     """Return the profile this warehouse is filled from and its settings, and store what is new of them.
 
+    ``unreadable_rows`` is meant for the run it is given to: stored, it would let a later file that breaks off pass.
+
     Raises:
         UserError: the warehouse already holds another profile's rows, or there is no such profile.
     """
@@ -48,8 +51,9 @@ def remember_profile(
             profile_directory(profile or DEFAULT_PROFILE)  # refuses one that is not there
             name = _lasting(profile or DEFAULT_PROFILE)
         chosen = {**known_settings, **(settings or {})}
-        if (known, known_settings) != (name, chosen):
-            for key, value in (("profile", name), ("profile_settings", json.dumps(chosen))):
+        lasting = {key: value for key, value in chosen.items() if key != UNREADABLE_ROWS}
+        if (known, known_settings) != (name, lasting):
+            for key, value in (("profile", name), ("profile_settings", json.dumps(lasting))):
                 connection.execute(
                     "insert into etl.setting (key, value) values (%s, %s) "
                     "on conflict (key) do update set value = excluded.value",

@@ -136,6 +136,15 @@ class FilesProfile(Profile):
         """Another one when the SELECT of ``table``, or the zone of its times, is another."""
         return fingerprint(self.select(table), self.manifest.time_zone)
 
+    def require_files(self) -> None:
+        """See that every file is there.
+
+        Raises:
+            UserError: one is not, or its server does not answer.
+        """
+        for name in sorted(self.tables):
+            self.modified_at(name)
+
     def modified_at(self, table: str) -> datetime:
         """When the files that ``table`` is made of last changed; long ago where its SELECT reads none.
 

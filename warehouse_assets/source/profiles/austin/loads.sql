@@ -11,13 +11,14 @@ select
             end
         else unique_row_key([report_date, load_time, load_type, load_weight, dropoff_site], _file, _line)
     end as load_id,
-    title_key(route_number) || ':' || try_cast(us_date(report_date) as date) as route_run_id,
+    title_key(route_number) || ':' || try_cast(us_date(left(report_date, 10)) as date) as route_run_id,
     title_key(route_number) as route_id,
     title_key(dropoff_site) as disposal_site_id,
-    us_date(report_date) as service_date,
+    us_date(left(report_date, 10)) as service_date,
     -- times with AM or PM are the city's own; older copies lost it and say UTC: kept as they are, see README.md
     case
         when load_time like '%/%' or load_time like '%T%' then us_timestamp(load_time)
+        when regexp_matches(load_time, '[+-][0-9]{2}(:?[0-9]{2})?$') then load_time
         else regexp_replace(load_time, '( UTC)?$', '+00')
     end as tipped_at,
     trim(load_type) as load_type,
@@ -28,7 +29,7 @@ select
         when regexp_matches(load_type, 'garbage|bulk|litter|trash', 'i') then 'waste'
         else 'other'
     end as waste_stream,
-    load_weight as weight_lb,
+    plain_number(load_weight) as weight_lb,
     _file,
     _line,
 from loads_file
