@@ -169,6 +169,14 @@ def test_a_broken_file_is_one_sentence_and_writes_nothing(tmp_path: Path, data: 
     assert len(list(tmp_path.iterdir())) == 2
 
 
+# Regression: quarters read as months were two thirds made up.
+def test_quarters_are_no_months(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("unique_id,ds,y\nx,2024-01,1\nx,2024-04,2\nx,2024-07,1\nx,2024-10,1\n")
+    with pytest.raises(UserError, match="closer than 91 days, so MS is not their step; write step numbers"):
+        forecast_file(source, tmp_path / "out.csv", 3, "MS")
+
+
 def test_arguments_are_refused_before_the_file_is_read(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_text(GOOD)

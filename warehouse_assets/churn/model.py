@@ -33,7 +33,8 @@ def fit_predict(train_features: Any, train_label: Any, test_features: Any) -> Fl
             with missing values. A DataFrame, or what pandas makes one of: an array, a dict of columns, a list of rows,
             an Arrow or Polars table.
         train_label: the outcome of the same rows in the same order (matched by position, whatever the index): two
-            values; the greater one (True, 1, "yes", "churned") means left. Rows without a label are not used.
+            values; True, the greater number, or a text such as "yes", "churned" or "not renewed" means left, and of two
+            texts that say neither the greater one. Rows without a label are not used.
         test_features: the rows to score, with at least the columns of ``train_features`` in any order; where one of the
             two has no column names, the same number of columns in the same order.
 

@@ -22,8 +22,13 @@ MISSING = {"", "na", "nan", "null", "none"}
 """Spellings of a missing y, in lower case."""
 COMPACT = {6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M"}
 """Dates written as whole numbers, by their digits: a month, day, hour or minute of 1900 to 2099."""
-LONGER_STEPS = {"h": (24, "D, W or MS"), "D": (7 * 24, "W or MS"), "W": (28 * 24, "MS")}
-"""By frequency, hours between all dates from which on they are of a longer one, and which."""
+LONGER_STEPS = {
+    "h": (24, "choose the frequency D, W or MS"),
+    "D": (7 * 24, "choose the frequency W or MS"),
+    "W": (28 * 24, "choose the frequency MS"),
+    "MS": (59 * 24, "write step numbers (0, 1, 2 …) for dates"),
+}
+"""By frequency, hours between all dates from which on they are of a longer one, and the remedy."""
 TIME_ZONE = r"[T ].*(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 """How a time ends that tells its zone."""
 LARGEST = 1e150
@@ -235,13 +240,11 @@ def _refuse_longer_steps(frame: pd.DataFrame, freq: str, path: Path) -> None:
                 "and so on, or give dates."
             )
         return
-    if freq not in LONGER_STEPS:
-        return
     hours, remedy = LONGER_STEPS[freq]
     if len(apart) >= 3 and apart.min() >= pd.Timedelta(hours=hours):
         raise UserError(
             f"{path}: no two dates of a series are closer than {apart.min() / pd.Timedelta(days=1):g} days, so {freq} "
-            f"is not their step; choose the frequency {remedy}, or give rows for the steps between, their y empty."
+            f"is not their step; {remedy}, or give rows for the steps between, their y empty."
         )
 
 

@@ -7,4 +7,6 @@ select
 from {{ ref('daily_series') }}
 where metric in ('revenue_usd', 'cost_usd')
 group by metric, ds
-having abs(sum(y) filter (where level = 'company') - sum(y) filter (where level = 'depot')) > 0.01
+having abs(
+    coalesce(sum(y) filter (where level = 'company'), 0) - coalesce(sum(y) filter (where level = 'depot'), 0)
+) > 0.01

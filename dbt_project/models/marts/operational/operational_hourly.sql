@@ -234,8 +234,11 @@ select
     coalesce(shift_hours.paid_minutes, 0)::numeric(12, 2) as paid_minutes,
     {{ safe_ratio('shared.stops * 60', 'run_hours.road_minutes') }}::numeric(12, 2) as stops_per_hour,
     coalesce(fleet.vehicles, 0)::integer as vehicles,
-    {{ safe_ratio('coalesce(run_hours.road_minutes, 0)', 'fleet.vehicles * 60') }}::numeric(8, 4)
-        as vehicle_utilization_ratio,
+    -- minutes after midnight stand in the last hour of the day they began on, and would make it longer than it is
+    case
+        when fleet.vehicles > 0
+            then least({{ safe_ratio('coalesce(run_hours.road_minutes, 0)', 'fleet.vehicles * 60') }}, 1)
+    end::numeric(8, 4) as vehicle_utilization_ratio,
     -- breaks are taken on the road: to paid minutes alone the ratio would stand above 1 in most hours
     case
         when run_hours.road_minutes is not null and shift_hours.clocked_minutes > 0

@@ -272,7 +272,9 @@ select
     curve_order_miles::numeric(10, 3) as curve_order_miles,
     optimization_saving_miles::numeric(10, 3) as optimization_saving_miles,
     (100 * {{ safe_ratio('optimization_saving_miles', 'driven_order_miles') }})::numeric(5, 2) as optimization_saving_pct,
-    (saving_of_way_ratio * (actual_minutes - coalesce(minutes_at_stops, 0)))::numeric(10, 2) as optimization_saving_minutes,
+    -- a run that was closed before its stops were done has no way left to save
+    (saving_of_way_ratio * (actual_minutes - least(coalesce(minutes_at_stops, 0), actual_minutes)))::numeric(10, 2)
+        as optimization_saving_minutes,
     (saving_of_way_ratio * plausible_gallons)::numeric(10, 3) as optimization_saving_gallons,
     (saving_of_way_ratio * emissions_kg_co2e)::numeric(12, 3) as optimization_saving_kg_co2e,
     -- score
