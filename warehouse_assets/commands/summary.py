@@ -113,7 +113,7 @@ def forecast_lines(forecasts: list[tuple[Any, ...]], *, is_made: bool) -> list[s
 
 
 def checks_line(outcome: RunOutcome, planned: int) -> str:
-    """How the checks ended; of the ``planned`` ones a run that succeeds leaves out only those that wait for another."""
+    """How the checks ended. A run that succeeds makes all ``planned`` ones but those that wait for another run."""
     passed, warned, failed = outcome.checks_passed, len(outcome.checks_warned), len(outcome.checks_failed)
     line = f"Checks: {passed} passed, {warned} warned, {failed} failed"
     waiting = planned - passed - warned - failed

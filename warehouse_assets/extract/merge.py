@@ -286,7 +286,7 @@ def has_moved(connection: psycopg.Connection, table: Table, keys: sql.Composable
 def _note_gone(
     connection: psycopg.Connection, table: Table, calendar: Calendar, statement: sql.Composed, was_live: sql.SQL
 ) -> int:
-    """Run a delete or update of raw (alias present) and note the days of the rows that were live; return these."""
+    """Run a delete or update of raw (alias present) and note the days of its rows; return how many were live."""
     notes: dict[str, sql.Composable] = {"was_live": was_live}
     for name, day in touched(table, "present", calendar).items():
         notes[f"old_{name}"] = day

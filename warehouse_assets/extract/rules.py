@@ -1,7 +1,7 @@
 """The contract's rules over a relation of new rows: broken ones are set aside or flagged, in set-based passes.
 
 The relation is staging, or raw itself on a first load. Rows set aside land in pg_temp.extract_rejected with every
-rule they break; ``quarantine`` brings them home.
+rule they break; ``quarantine`` takes them from there.
 """
 
 import json

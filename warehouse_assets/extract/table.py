@@ -1,7 +1,7 @@
 """Extraction of one table in one transaction: rows, quarantine, dirty days, watermark, state and job log together.
 
-Here are the order of things and the first load; later loads are in ``incremental``, the tables of a system side by side
-in ``load``.
+Chooses between a first load, a later one (``incremental``) and leaving the table empty; ``load`` runs the tables of a
+system side by side.
 """
 
 import time

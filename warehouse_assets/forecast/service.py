@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FORECAST_TABLE, BACKTEST_TABLE = "ml.forecast", "ml.forecast_backtest"
 INPUTS = tuple(grain.table for grain in storage.GRAINS)
 LEVEL = 90
-# A load dated decades back begins a series of zeros, of which nothing can be learned; two years are no season's pause.
+# A load dated decades back begins a series of zeros that teach nothing; no seasonal pause lasts two years.
 PAUSE_DAYS = 2 * 366
 # A forecast is made of the newest data or is none: the newest version is always the one in service, and the check on
 # its backtest says when it is poor.

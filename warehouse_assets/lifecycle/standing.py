@@ -1,4 +1,4 @@
-"""What models' assets hand to Dagster.
+"""Metadata and check results that the models' assets report to Dagster.
 
 An asset's page shows its last materialization alone: figures are handed on as long as they hold.
 """

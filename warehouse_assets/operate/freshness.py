@@ -7,8 +7,8 @@ from dagster import AssetChecksDefinition, AssetsDefinition, AssetSpec, Freshnes
 
 Asset = AssetsDefinition | AssetChecksDefinition
 
-# Warned of after twice the cadence of the job that refreshes the group, with a margin for a long run. No run starts
-# while the source has nothing new, so only what bridges the nights and a long weekend has failed.
+# Warned of after twice the cadence of the job that refreshes the group, with a margin for a long run. Few runs start
+# while the source has nothing new, so only what is older than a long weekend has failed.
 _DAILY = timedelta(hours=36)
 _WARN = {
     "route": timedelta(minutes=45),

@@ -78,7 +78,7 @@ def open_accounts(
     people = customer_type == RESIDENTIAL
     names = np.where(people, person_names(rng, count), business_names(rng, count, customer_type))
     depots = month.master("depots")
-    weight = 1.0 / (1.0 + 0.25 * np.arange(len(depots)) % 3)
+    weight = 1.0 / (1.0 + 0.25 * np.arange(len(depots)))
     depot = rng.choice(len(depots), count, p=weight / weight.sum())
     home = place_locations(rng, month.memory("clusters"), depot)
     ids = month.world.ids("customers", count)
