@@ -19,6 +19,7 @@ from warehouse_assets.transform.plan import (
     unnamed_sources,
     untouched_tests,
 )
+from warehouse_assets.transform.project import macros_version
 
 
 def node(name: str, materialized: str = "table", parents: list[str] | None = None, **config: Any) -> dict[str, Any]:
@@ -72,7 +73,7 @@ BATCHES = {"loads": 7, "holidays": 3, "ml.forecast": 8}
 NEW = WarehouseState(changed_batches=BATCHES, codes={}, seen={}, passes={}, existing=NAMES)
 CURRENT = replace(
     NEW,
-    codes={name: code_version(MANIFEST, f"model.w.{name}", ZONE) for name in NAMES},
+    codes={name: code_version(MANIFEST, f"model.w.{name}", ZONE, macros_version()) for name in NAMES},
     seen={
         ("route_run", "loads"): 7,
         ("summary", "loads"): 7,
@@ -155,7 +156,11 @@ def test_only_tests_of_what_moved_are_run(
 def test_a_change_above_changes_the_code_of_all_below() -> None:
     changed = copy.deepcopy(MANIFEST)
     changed["nodes"]["model.w.joined"]["checksum"]["checksum"] = "edited"
-    moved = {name for name in NAMES if code_version(changed, f"model.w.{name}", ZONE) != CURRENT.codes[name]}
+    moved = {
+        name
+        for name in NAMES
+        if code_version(changed, f"model.w.{name}", ZONE, macros_version()) != CURRENT.codes[name]
+    }
     assert moved == {"route_run", "summary"}
 
 

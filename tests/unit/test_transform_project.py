@@ -84,7 +84,12 @@ def test_a_changed_macro_or_variable_is_other_code(parser: Parser) -> None:
     versions = []
     for path, text in (("macros/tons.sql", "1"), ("macros/tons.sql", "2"), ("dbt_project.yml", "vars: {a: 1}")):
         (project.DBT_PROJECT_DIR / path).write_text(text)
-        versions.append((code_version(manifest, "model.w.a", "UTC"), project.dbt_environment(SETTINGS, None)))
+        versions.append(
+            (
+                code_version(manifest, "model.w.a", "UTC", project.macros_version()),
+                project.dbt_environment(SETTINGS, None),
+            )
+        )
     codes, environments = zip(*versions, strict=True)
     assert len(set(codes)) == 3
     assert len({environment["WAREHOUSE_DBT_MACROS"] for environment in environments}) == 3

@@ -143,8 +143,15 @@ def unnamed_sources(manifest: Mapping[str, Any], undated: Collection[str]) -> di
     return missing
 
 
-def code_version(manifest: Mapping[str, Any], unique_id: str, time_zone: str) -> int:
-    """One number for a model's code, that of all models above it, and all macros; the macro of this name must agree."""
+def code_version(manifest: Mapping[str, Any], unique_id: str, time_zone: str, macros: str) -> int:
+    """One number for a model's code, that of all models above it, and all macros; the macro of this name must agree.
+
+    Args:
+        manifest: dbt's manifest.
+        unique_id: the model's.
+        time_zone: the company's.
+        macros: what `macros_version` gives.
+    """
     seen: dict[str, str] = {}
     waiting = [unique_id]
     while waiting:
@@ -152,7 +159,7 @@ def code_version(manifest: Mapping[str, Any], unique_id: str, time_zone: str) ->
         if node is not None and name not in seen:
             seen[name] = f"{node['name']}={node['checksum']['checksum']}"
             waiting += node["depends_on"]["nodes"]
-    entries = [*sorted(seen.values()), f"time_zone={time_zone}", f"macros={macros_version()}"]
+    entries = [*sorted(seen.values()), f"time_zone={time_zone}", f"macros={macros}"]
     return _number(",".join(entries))
 
 
@@ -215,6 +222,7 @@ def plan_build(
         rebuild_all: build every one of them whatever the state.
     """
     models, sources = models_of(manifest), sources_by_model(manifest)
+    macros = macros_version()
     build: dict[str, str] = {}
     current: list[str] = []
     for name in names:
@@ -229,7 +237,7 @@ def plan_build(
             build[name] = "asked for"
         elif name not in state.existing:
             build[name] = "not built before"
-        elif state.codes.get(name) != code_version(manifest, node["unique_id"], time_zone):
+        elif state.codes.get(name) != code_version(manifest, node["unique_id"], time_zone, macros):
             build[name] = "its code changed"
         elif moved and not is_view:
             build[name] = f"new batches of {', '.join(moved[:3])}{' and more' if len(moved) > 3 else ''}"
