@@ -336,15 +336,18 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal or pipe that knows no "…" gets a question mark
+    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    ignored = {name for name in names if signal.getsignal(name) is signal.SIG_IGN}  # by `nohup`, by a script's `&`
     received = [signal.SIGINT]
 
     def interrupt(number: int, _frame: object) -> None:
-        received.append(signal.Signals(number))
-        raise KeyboardInterrupt
+        if number not in ignored:
+            received.append(signal.Signals(number))
+            raise KeyboardInterrupt
 
-    for name in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(name) is signal.SIG_DFL:  # `nohup` ignores SIGHUP
-            signal.signal(name, interrupt)
+    # One handler for all: Dagster leaves SIGTERM with whatever SIGINT has.
+    for name in names:
+        signal.signal(name, interrupt)
     try:
         app()
     except SystemExit as end:

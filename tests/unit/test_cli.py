@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -205,10 +206,15 @@ def test_an_output_that_knows_no_dots_gets_a_question_mark() -> None:
     assert (made.returncode, made.stdout.strip()) == (0, b"Starting ?")
 
 
-def ended(code: str, **streams: object) -> subprocess.CompletedProcess[str]:
-    """Run ``code`` as the command's application."""
+def ended(code: str, ignored: Sequence[str] = (), **streams: object) -> subprocess.CompletedProcess[str]:
+    """Run ``code`` as the command's application, started where signals are ``ignored`` and no other."""
+    heed = "".join(
+        f"signal.signal(signal.{name}, signal.{'SIG_IGN' if name in ignored else handler})\n"
+        for name, handler in (("SIGINT", "default_int_handler"), ("SIGTERM", "SIG_DFL"), ("SIGHUP", "SIG_DFL"))
+    )
     script = (
-        f"import os, signal, time; from warehouse_assets import cli\ncommand = cli.typer.Typer()\n{code}\ncli.main()"
+        "import os, signal, time; from warehouse_assets import cli\n"
+        f"{heed}command = cli.typer.Typer()\n{code}\ncli.main()"
     )
     return subprocess.run(
         [sys.executable, "-c", script], check=False, text=True, stderr=subprocess.PIPE, **streams  # type: ignore[call-overload]
@@ -223,6 +229,21 @@ def test_a_signal_ends_it_with_a_sentence(name: str) -> None:
     )
     assert made.stderr == f"warehouse: Ended by {name}; what was finished stays.\n"
     assert made.returncode == 128 + signal.Signals[name]
+
+
+# Regression: Dagster gives SIGTERM the handler of SIGINT, so that a run in a script's background heard neither.
+def test_what_is_started_with_interrupts_ignored_still_heeds_a_termination() -> None:
+    made = ended(
+        "from dagster._utils.interrupts import setup_interrupt_handlers\n"
+        "cli.app = command\n@command.command()\ndef wait():\n setup_interrupt_handlers()\n"
+        " os.kill(os.getpid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGHUP)\n"
+        " print('heard nothing', flush=True); os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)",
+        ignored=["SIGINT", "SIGHUP"],
+        stdout=subprocess.PIPE,
+    )
+    assert made.stdout == "heard nothing\n"
+    assert made.stderr == "warehouse: Ended by SIGTERM; what was finished stays.\n"
+    assert made.returncode == 128 + signal.SIGTERM
 
 
 # Regression: tracebacks.
