@@ -19,4 +19,4 @@ RUN pip install --no-cache-dir --no-deps --no-build-isolation --editable .
 
 USER warehouse
 # dbt is parsed once, here: services that start together never race for the manifest.
-RUN mkdir -p "$DAGSTER_HOME" && cp dagster.yaml "$DAGSTER_HOME/" && warehouse parse
+RUN mkdir -p "$DAGSTER_HOME/storage" && cp dagster.yaml "$DAGSTER_HOME/" && warehouse parse

@@ -1,2 +1,5 @@
--- The warehouse itself is made by the image (POSTGRES_DB); this is Dagster's own storage.
-create database dagster;
+-- Run once by the image, as its superuser: the role of the services owns two databases and may do nothing else.
+\getenv password WAREHOUSE_PASSWORD
+create role warehouse login password :'password';
+create database warehouse owner warehouse;
+create database dagster owner warehouse;

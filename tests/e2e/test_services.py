@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -12,17 +14,19 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 import yaml
+from psycopg import sql
 from warehouse_command import free_port
 
+from benchmarks.psql import PSQL, psql_environment
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.source.simulator import simulate_company
 
 ROOT = Path(__file__).resolve().parents[2]
-DATABASES = ("WAREHOUSE_SOURCE_URL", "WAREHOUSE_DATABASE_URL", "DAGSTER_POSTGRES_URL")
 LAUNCH = """
 mutation ($selector: JobOrPipelineSelector!) {
   launchRun(executionParams: {selector: $selector, runConfigData: {}, mode: "default"}) {
@@ -109,11 +113,38 @@ class Deployment:
 
 
 @pytest.fixture
+def own_databases(server: EmbeddedServer) -> Iterator[dict[str, str]]:
+    """What the image's PostgreSQL runs once, under names of this test: a role without other rights, two databases."""
+    names = {name: f"{name}_{secrets.token_hex(6)}" for name in ("warehouse", "dagster")}
+    text = (ROOT / "docker" / "create-databases.sql").read_text()
+    for name, other in names.items():
+        text = re.sub(rf"\b{name}\b", other, text)
+    role, password = names["warehouse"], secrets.token_hex(6)
+    environment = {**psql_environment(server.url("postgres")), "WAREHOUSE_PASSWORD": password}
+    subprocess.run(
+        [PSQL, "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--quiet"], env=environment, input=text, text=True, check=True
+    )
+    whole = urlsplit(server.url(role))
+    own = whole._replace(netloc=f"{role}:{password}@{whole.hostname}:{whole.port}")
+    yield {
+        "WAREHOUSE_DATABASE_URL": own.geturl(),
+        "DAGSTER_POSTGRES_URL": own._replace(path=f"/{names['dagster']}").geturl(),
+    }
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        for name in names.values():
+            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("drop role {}").format(sql.Identifier(role)))
+
+
+@pytest.fixture
 def deployment(
-    server: EmbeddedServer, make_database: Callable[..., str], make_home: Callable[[str], Path]
+    server: EmbeddedServer,
+    own_databases: dict[str, str],
+    make_database: Callable[..., str],
+    make_home: Callable[[str], Path],
 ) -> Iterator[Deployment]:
-    """The services' environment, over databases of the user's own, a small company in one; nothing is started yet."""
-    urls = {name: make_database(server) for name in DATABASES}
+    """The services' environment, with a small company as its source; nothing is started yet."""
+    urls = {"WAREHOUSE_SOURCE_URL": make_database(server), **own_databases}
     simulate_company(urls["WAREHOUSE_SOURCE_URL"], None, "small", overrides={"customers": 60, "days": 60})
     # A process started with SIGINT ignored, as in a background job of a shell, ignores SIGTERM in Dagster: not ours.
     heard = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -46,11 +46,16 @@ def test_no_secret_is_written_down(compose: dict[str, Any]) -> None:
                 assert "${" in value, name
 
 
+def test_no_service_knows_the_superuser(compose: dict[str, Any]) -> None:
+    knowing = {name for name, service in compose["services"].items() if "POSTGRES_PASSWORD" in str(service)}
+    assert knowing == {"postgres"}
+
+
 def test_every_file_a_service_mounts_or_reads_exists(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
-            assert not source.startswith("./") or (ROOT / source).exists()
+            assert (ROOT / source).exists() if source.startswith("./") else source in compose["volumes"]
         for word in service.get("command", []):
             if word.endswith(".yaml"):
                 workspace = yaml.safe_load((ROOT / word).read_text())
