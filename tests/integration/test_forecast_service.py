@@ -11,7 +11,7 @@ import pytest
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract.state import mark_changed
-from warehouse_assets.forecast.service import PAUSE_DAYS, forecast_warehouse, since_pause
+from warehouse_assets.forecast.service import LATE_DAYS, PAUSE_DAYS, forecast_warehouse, since_pause, without_late_days
 
 DAILY = [("tons/company/company", "tons", "company", "company"), ("lifts/depot/D1", "lifts", "depot", "D1")]
 
@@ -115,6 +115,54 @@ def test_a_pause_is_longer_than_two_years(pause: int, first: int) -> None:
     kept = since_pause(pd.concat([series, other]))
     assert kept[kept["series_id"] == "a"]["ds"].min() == days[first]
     assert len(kept[kept["series_id"] == "b"]) == len(days)
+
+
+EVERY_DAY, WORKING_DAYS, ONCE_A_MONTH = [1.0] * 28, ([1.0] * 5 + [0.0] * 2) * 4, [1.0] + [0.0] * 27
+
+
+# The days begin on a Monday.
+@pytest.mark.parametrize(
+    ("weeks", "known", "idle", "is_late"),
+    [
+        (EVERY_DAY, 280, 1, True),
+        (EVERY_DAY, 280, LATE_DAYS, True),
+        (EVERY_DAY, 280, LATE_DAYS + 1, False),
+        (EVERY_DAY, 14, 1, False),
+        (WORKING_DAYS, 278, 2, False),
+        (WORKING_DAYS, 278, 3, True),
+        (ONCE_A_MONTH, 281, 27, False),
+    ],
+)
+def test_idle_days_at_the_end_are_late_ones_where_they_are_rare(
+    weeks: list[float], known: int, idle: int, is_late: bool
+) -> None:
+    days = pd.date_range("2024-01-01", periods=known + idle)
+    y = np.concatenate([np.resize(weeks, known), np.zeros(idle)])
+    late = pd.DataFrame({"series_id": "tons/depot/D1", "metric": "tons", "ds": days, "y": y})
+    whole = late.assign(series_id="lifts/depot/D1", metric="lifts", y=1.0)
+    closed = late.assign(series_id="lifts/depot/D2", metric="lifts", y=np.where(np.arange(len(days)) < 5, 1.0, 0.0))
+    frame, told = without_late_days(pd.concat([late, whole, closed]))
+    assert told == ({"tons": days[known - 1]} if is_late else {})
+    kept = pd.concat([late.head(known) if is_late else late, whole, closed])
+    pd.testing.assert_frame_equal(frame, kept)
+
+
+# Regression: loads that came a fortnight late were a fortnight without work, and the forecast none for a month.
+def test_facts_that_come_late_are_no_days_without_work(connection: psycopg.Connection) -> None:
+    forecast_warehouse(connection, None)
+    query = (
+        "select min(target_date)::text, max(target_date)::text, "
+        "sum(forecast) filter (where target_date > '2024-10-26') "
+        "from ml.forecast where metric = 'tons' and origin_date = %s"
+    )
+    _, _, known = connection.execute(query, ["2024-10-26"]).fetchone() or (0, 0, 0)
+    connection.execute("update features.daily_series set y = 0 where metric = 'tons' and ds > '2024-10-12'")
+    mark_changed(connection, "daily_series", [])
+    assert forecast_warehouse(connection, None).state == "tons known until 2024-10-12; day forecast; month unchanged"
+    first, last, late = connection.execute(query, ["2024-10-12"]).fetchone() or ("", "", 0)
+    assert (first, last) == ("2024-10-13", "2024-11-11")
+    assert late == pytest.approx(known * 16 / 30, rel=0.15)
+    assert connection.execute(query, ["2024-10-26"]).fetchone() == (None, None, None)
 
 
 def test_unmoved_inputs_do_nothing_and_unmoved_values_forecast_nothing(connection: psycopg.Connection) -> None:

@@ -9,9 +9,9 @@ from warehouse_assets.commands.status import scores_in_words
 from warehouse_assets.commands.summary import checks_line, churn_line, forecast_lines, next_step
 
 FORECASTS = [
-    ("tons", "day", 15, 30, "2026-12-20", 1234.4, 1100.0),
-    ("lifts", "day", 15, 30, "2026-12-20", 45000.0, None),
-    ("tickets", "day", 2, 30, "2026-12-20", None, None),
+    ("tons", "day", 15, 30, "2026-12-20", 1234.4, 1100.0, None),
+    ("lifts", "day", 8, 30, "2026-12-20", 4500.0, None, "2026-11-16"),
+    ("tickets", "day", 2, 30, "2026-12-20", None, None, None),
 ]
 
 
@@ -33,7 +33,7 @@ def test_churn_is_told_as_this_runs_an_earlier_runs_or_not_reached(customers: in
 def test_forecasts_are_told_as_this_runs_an_earlier_runs_or_not_reached() -> None:
     assert forecast_lines(FORECASTS, is_made=True) == [
         "Forecast tons by day: 15 series to 2026-12-20; company 1,234 in 30 days, 1,100 in the 30 before",
-        "Forecast lifts by day: 15 series to 2026-12-20; company 45,000 in 30 days",
+        "Forecast lifts by day: 8 series to 2026-12-20; company 4,500 in 30 days (its facts end on 2026-11-16)",
         "Forecast tickets by day: 2 series to 2026-12-20",
     ]
     assert forecast_lines(FORECASTS[2:], is_made=False) == [

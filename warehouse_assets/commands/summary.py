@@ -40,7 +40,9 @@ _FORECASTS = """
         group by metric, grain
     )
 
-    select metric, grain, series, steps, until, company, before.y
+    select
+        metric, grain, series, steps, until, company, before.y,
+        case when origin_date < max(origin_date) over (partition by grain) then origin_date end
     from ahead
     cross join lateral (
         select case when count(*) = ahead.steps then sum(y) end as y
@@ -102,12 +104,14 @@ def forecast_lines(forecasts: list[tuple[Any, ...]], *, is_made: bool) -> list[s
         return [f"Forecast: {'no series to forecast' if is_made else 'not reached in this run'}"]
     earlier = "" if is_made else ", by an earlier run"
     lines = []
-    for metric, grain, series, steps, until, company, before in forecasts:
+    for metric, grain, series, steps, until, company, before, known_until in forecasts:
         line = f"Forecast {metric} by {grain}: {series} series to {until}{earlier}"
         if company is not None:
             line += f"; company {company:,.0f} in {steps} {grain}s"
         if before is not None:
             line += f", {before:,.0f} in the {steps} before"
+        if known_until is not None:
+            line += f" (its facts end on {known_until})"
         lines.append(line)
     return lines
 

@@ -22,6 +22,10 @@ INPUTS = tuple(grain.table for grain in storage.GRAINS)
 LEVEL = 90
 # A load dated decades back begins a series of zeros that teach nothing; no seasonal pause lasts two years.
 PAUSE_DAYS = 2 * 366
+# The last days, idle in all series of a metric, are late ones where that is so rare, given their weekdays in the year
+# before; what has stopped for longer than the horizon has stopped.
+RARE = 0.05
+LATE_DAYS = 30
 # A forecast is made of the newest data or is none: the newest version is always the one in service, and the check on
 # its backtest says when it is poor.
 GUARD = registry.Guard("mase", math.inf, higher_is_better=False)
@@ -63,6 +67,9 @@ def forecast_warehouse(
     states: list[str] = []
     for grain in storage.GRAINS:
         series = since_pause(storage.read_series(connection, grain.table))
+        if grain.freq == "D":
+            series, late = without_late_days(series)
+            states += [f"{metric} known until {day:%Y-%m-%d}" for metric, day in late.items()]
         if series.empty:
             states.append(f"no forecasts by {grain.name}: features.{grain.table} has no rows")
             continue
@@ -98,6 +105,28 @@ def since_pause(series: pd.DataFrame) -> pd.DataFrame:
     is_resumed = facts.groupby("series_id")["ds"].diff() > pd.Timedelta(days=PAUSE_DAYS)
     resumed = facts[is_resumed].groupby("series_id")["ds"].max()
     return series[~(series["ds"] < resumed.reindex(series["series_id"]).to_numpy())]
+
+
+def without_late_days(series: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, pd.Timestamp]]:
+    """Daily series without the last days that the facts of their metric have not reached yet, though other tables have.
+
+    Loads that arrive a week late would else be a week without work, and a forecast of none.
+
+    Returns the series, and by metric the last day with a fact where days after it were left out.
+    """
+    late: dict[str, pd.Timestamp] = {}
+    has_fact = (series["y"] != 0).groupby([series["metric"], series["ds"]]).any()
+    for metric, days in has_fact.groupby(level=0):
+        facts = days.droplevel(0).sort_index()
+        if not facts.any():
+            continue
+        last = facts[facts].index.max()
+        ended, before = facts[facts.index > last], facts[facts.index <= last].tail(366)
+        # Laplace's rule: how often such a weekday was idle, were the next one to be drawn
+        idle = (~before).groupby(before.index.day_of_week).agg(lambda day: (day.sum() + 1) / (len(day) + 2))
+        if 0 < len(ended) <= LATE_DAYS and idle.reindex(ended.index.day_of_week, fill_value=0.5).prod() < RARE:
+            late[str(metric)] = last
+    return series[~(series["ds"] > series["metric"].map(late).astype("datetime64[ns]"))], late
 
 
 def _forecast(series: pd.DataFrame, grain: storage.Grain, threads: int) -> ForecastResult:
