@@ -315,6 +315,17 @@ def start_run(home: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+def start_begun_run(home: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start a run and wait until Dagster says that it is under way."""
+    ((known,),) = ask(home, "select max(id) from runs", "dagster")
+    begun = f"select id from runs where status = 'STARTED' and id > {known}"  # noqa: S608  a number
+    run = start_run(home, *arguments)
+    while not ask(home, begun, "dagster"):
+        assert run.poll() is None, run.communicate()[0]
+        time.sleep(0.1)
+    return run
+
+
 def test_two_runs_at_once_both_end_well(filled_home: Path) -> None:
     assert run_command(filled_home, "simulate", "--hours", "6").returncode == 0
     runs = [start_run(filled_home, "--job", "operational") for _ in range(2)]
@@ -325,9 +336,17 @@ def test_two_runs_at_once_both_end_well(filled_home: Path) -> None:
     assert twice == "0"
 
 
-def test_a_killed_run_heals(filled_home: Path) -> None:
-    seconds = random.uniform(4.0, 16.0)  # noqa: S311  another instant each time: all must heal
+# Regression: at Ctrl-C, programs that Dagster had started for its logs ended in tracebacks on the terminal.
+def test_an_interrupted_and_then_killed_run_heals(filled_home: Path) -> None:
     assert run_command(filled_home, "simulate", "--hours", "8").returncode == 0
+    run = start_begun_run(filled_home)
+    time.sleep(random.uniform(0.0, 2.0))  # noqa: S311
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+    output, _ = run.communicate(timeout=60)
+    assert "Traceback" not in output
+    assert "it was interrupted; what was finished stays" in output, output
+    assert run.returncode == 1
+    seconds = random.uniform(4.0, 16.0)  # noqa: S311  another instant each time: all must heal
     run = start_run(filled_home)
     time.sleep(seconds)
     os.killpg(run.pid, signal.SIGKILL)
@@ -344,12 +363,7 @@ def test_a_killed_run_heals(filled_home: Path) -> None:
 
 def test_a_server_stopped_under_a_run_is_one_sentence_and_the_next_run_heals(filled_home: Path) -> None:
     assert run_command(filled_home, "simulate", "--hours", "8").returncode == 0
-    ((known,),) = ask(filled_home, "select max(id) from runs", "dagster")
-    begun = f"select id from runs where status = 'STARTED' and id > {known}"  # noqa: S608  a number
-    run = start_run(filled_home, "--job", "operational")
-    while not ask(filled_home, begun, "dagster"):
-        assert run.poll() is None, run.communicate()[0]
-        time.sleep(0.1)
+    run = start_begun_run(filled_home, "--job", "operational")
     time.sleep(random.uniform(0.0, 5.0))  # noqa: S311  another instant each time
     assert run_command(filled_home, "stop").returncode == 0
     output, _ = run.communicate(timeout=120)

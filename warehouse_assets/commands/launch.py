@@ -9,7 +9,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import psycopg
 
@@ -156,6 +156,17 @@ def _outcome(run_id: str, is_success: bool, events: Sequence["DagsterEvent"]) ->
     return outcome
 
 
+@contextlib.contextmanager
+def _programs_errors_into(log: TextIO) -> Iterator[None]:
+    """Let ``log`` have the standard error of programs started meanwhile: Dagster's end in tracebacks at Ctrl-C."""
+    with os.fdopen(os.dup(2), "wb") as terminal:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal.fileno(), 2)
+
+
 def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on_progress: OnProgress) -> RunOutcome:
     """Run a job of the code location in this process and report what came of it.
 
@@ -185,6 +196,7 @@ def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on
             run_lock(databases.warehouse, run_id),
             contextlib.redirect_stdout(log),
             contextlib.redirect_stderr(log),
+            _programs_errors_into(log),
         ):
             result = job.execute_in_process(
                 run_config=run_config(options),
