@@ -180,7 +180,8 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Show tables, check results and models: what is here, how fresh, how good."""
-    from warehouse_assets.commands.status import print_status, read_status
+    from warehouse_assets.commands.status import read_status
+    from warehouse_assets.commands.status_told import print_status
 
     state = read_status(Settings.from_env())
     if as_json:

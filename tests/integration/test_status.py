@@ -13,13 +13,13 @@ from warehouse_assets.commands.status import (
     LastRun,
     RunFailure,
     WarehouseStatus,
-    print_status,
     read_checks,
     read_failed_ticks,
     read_last_runs,
     read_status,
     read_tables,
 )
+from warehouse_assets.commands.status_told import print_status
 from warehouse_assets.settings import Settings
 
 

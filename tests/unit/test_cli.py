@@ -18,7 +18,8 @@ from warehouse_assets.commands.doctor import Finding, examine, print_findings
 from warehouse_assets.commands.launch import RunOutcome
 from warehouse_assets.commands.progress import progress
 from warehouse_assets.commands.run import RunRequest
-from warehouse_assets.commands.status import CheckStatus, ModelStatus, RunFailure, WarehouseStatus, print_status
+from warehouse_assets.commands.status import CheckStatus, ModelStatus, RunFailure, WarehouseStatus
+from warehouse_assets.commands.status_told import print_status
 from warehouse_assets.errors import UserError
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.profiles.profile import SHIPPED, profile_directory

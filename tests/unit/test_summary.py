@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from warehouse_assets.commands.launch import RunOutcome
-from warehouse_assets.commands.status import scores_in_words
+from warehouse_assets.commands.status_told import scores_in_words
 from warehouse_assets.commands.summary import checks_line, churn_line, forecast_lines, next_step
 
 FORECASTS = [

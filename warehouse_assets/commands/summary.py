@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from warehouse_assets.commands.launch import RunOutcome
-from warehouse_assets.commands.status import TableStatus, read_checks, read_models, read_tables, scores_in_words
+from warehouse_assets.commands.status import TableStatus, read_checks, read_models, read_tables
+from warehouse_assets.commands.status_told import scores_in_words
 from warehouse_assets.database.connections import connect
 from warehouse_assets.database.databases import Databases
 from warehouse_assets.source.profiles.choice import DEFAULT_PROFILE, stored_profile
