@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from warehouse_command import free_port
@@ -53,6 +54,14 @@ def ui(filled_home: Path) -> Iterator[str]:
         assert not EmbeddedServer(filled_home).is_running()
 
 
+def ask(ui: str, query: str, **variables: str) -> Any:
+    """The answer of the UI's GraphQL."""
+    data = json.dumps({"query": query, "variables": variables}).encode()
+    request = urllib.request.Request(f"{ui}/graphql", data=data, headers={"Content-Type": "application/json"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310  our own server
+        return json.load(response)["data"]
+
+
 def test_a_stranger_finds_groups_materializations_and_checks(ui: str) -> None:
     from playwright.sync_api import expect, sync_playwright
 
@@ -76,21 +85,41 @@ def test_a_stranger_finds_groups_materializations_and_checks(ui: str) -> None:
         browser.close()
 
 
+# Regression: a traceback in a dialog, and no run of the command on the timeline.
+def test_a_run_of_the_command_is_on_the_timeline_and_can_be_executed_again(ui: str) -> None:
+    runs = ask(
+        ui,
+        '{ runsOrError(filter: {statuses: [SUCCESS], tags: [{key: "cause", value: "warehouse run"}]}, limit: 1)'
+        " { ... on Runs { results { runId repositoryOrigin { repositoryLocationName } } } } }",
+    )
+    (run,) = runs["runsOrError"]["results"]
+    assert run["repositoryOrigin"] == {"repositoryLocationName": "warehouse"}
+    again = ask(
+        ui,
+        "mutation ($id: String!) { launchRunReexecution(reexecutionParams: {parentRunId: $id, strategy: ALL_STEPS})"
+        " { __typename ... on LaunchRunSuccess { run { runId } } } }",
+        id=run["runId"],
+    )["launchRunReexecution"]
+    assert again["__typename"] == "LaunchRunSuccess"
+    status = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+    deadline = time.monotonic() + 120
+    while (state := ask(ui, status, id=again["run"]["runId"])["runOrError"]["status"]) != "SUCCESS":
+        assert state not in ("FAILURE", "CANCELED")
+        assert time.monotonic() < deadline
+        time.sleep(1)
+
+
 def test_a_server_that_is_killed_under_the_ui_runs_again(ui: str, filled_home: Path) -> None:
     # by the UI, which says so, or by a tick that needs it first
     server = EmbeddedServer(filled_home)
     killed = int((data_link(filled_home) / "postmaster.pid").read_text().split()[0])
     os.kill(killed, signal.SIGKILL)
-    query = json.dumps({"query": "{runsOrError(limit: 1) {__typename}}"}).encode()
-    request = urllib.request.Request(  # noqa: S310  our own server
-        f"{ui}/graphql", data=query, headers={"Content-Type": "application/json"}
-    )
-    answer = ""
+    answer = None
     deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and not ('"Runs"' in answer and server.is_running()):
+    while time.monotonic() < deadline and not (answer == {"__typename": "Runs"} and server.is_running()):
         time.sleep(1)
-        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310  our own
-            answer = response.read().decode()
-    assert '"Runs"' in answer
+        with contextlib.suppress(OSError):
+            answer = (ask(ui, "{runsOrError(limit: 1) {__typename}}") or {}).get("runsOrError")
+    assert answer == {"__typename": "Runs"}
     assert server.is_running()
     assert int((data_link(filled_home) / "postmaster.pid").read_text().split()[0]) != killed

@@ -53,6 +53,14 @@ def test_runs_without_a_process_are_closed(warehouse_url: str, tmp_path: Path, m
             return create_run_for_test(instance, status=status, tags=tags).run_id
 
         waiting = begin(DagsterRunStatus.STARTING)
+        # from the UI, once more: the daemon's, with the tags of the command's
+        repeated = create_run_for_test(
+            instance,
+            status=DagsterRunStatus.STARTING,
+            tags={"cause": failed_runs.COMMAND},
+            parent_run_id=waiting,
+            root_run_id=waiting,
+        ).run_id
         lives = begin(DagsterRunStatus.STARTED, cause=failed_runs.COMMAND)
         killed = [
             begin(status, cause=failed_runs.COMMAND)
@@ -72,4 +80,4 @@ def test_runs_without_a_process_are_closed(warehouse_url: str, tmp_path: Path, m
         assert failed_runs.close_dead_runs(instance, warehouse_url) == [lives]
         monkeypatch.setattr(failed_runs, "_LOCK_WITHIN", -1.0)
         assert failed_runs.close_dead_runs(instance, warehouse_url) == [daemons]
-        assert waiting not in {run.run_id for run in instance.get_runs() if run.is_finished}
+        assert not {waiting, repeated} & {run.run_id for run in instance.get_runs() if run.is_finished}

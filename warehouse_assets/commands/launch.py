@@ -25,12 +25,13 @@ from warehouse_assets.telling import WATCHED
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent, DagsterInstance
+    from dagster._core.remote_origin import RemoteJobOrigin
 
 _POLL_SECONDS = 0.5
 #: As in ``workspace.yaml``.
 CODE_LOCATION = "warehouse"
-#: By this tag the UI lists runs on the page of their job.
-_SHOWN_AMONG_RUNS_OF_JOBS = {".dagster/repository": f"__repository__@{CODE_LOCATION}"}
+#: The daemon starts a run of its own once more when its process died; a command is repeated by whoever gave it.
+_NOT_RETRIED = {"dagster/max_retries": "0"}
 
 #: Connections to Dagster's storage are kept for the run instead of one for each of its thousand events (20 ms each);
 #: a statement of it may take ten minutes, far more than any does.
@@ -167,6 +168,20 @@ def _programs_errors_into(log: TextIO) -> Iterator[None]:
             os.dup2(terminal.fileno(), 2)
 
 
+def _origin(job_name: str) -> "RemoteJobOrigin":
+    """Where the UI finds a run's job: without it, the run is on no timeline and cannot be executed again from there."""
+    from dagster._core.remote_origin import (
+        ManagedGrpcPythonEnvCodeLocationOrigin,
+        RemoteJobOrigin,
+        RemoteRepositoryOrigin,
+    )
+    from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+
+    target = LoadableTargetOrigin(module_name="warehouse_assets.definitions")
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(target, CODE_LOCATION)
+    return RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job_name)
+
+
 def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on_progress: OnProgress) -> RunOutcome:
     """Run a job of the code location in this process and report what came of it.
 
@@ -180,6 +195,8 @@ def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on
     logging.getLogger().addHandler(logging.NullHandler())  # a library's first warning would set up one that prints
     logging.raiseExceptions = False  # where the server is gone, a record that cannot be stored is no news of its own
     from dagster import DagsterInstance
+    from dagster._core.definitions.job_base import InMemoryJob
+    from dagster._core.execution.api import execute_run
 
     from warehouse_assets.definitions import defs
 
@@ -198,13 +215,14 @@ def launch_job(settings: Settings, job_name: str, options: Mapping[str, Any], on
             contextlib.redirect_stderr(log),
             _programs_errors_into(log),
         ):
-            result = job.execute_in_process(
+            run = instance.create_run_for_job(
+                job_def=job,
                 run_config=run_config(options),
-                instance=instance,
-                raise_on_error=False,
                 run_id=run_id,
-                tags={CAUSE_TAG: COMMAND, **_SHOWN_AMONG_RUNS_OF_JOBS},
+                tags={**job.run_tags, CAUSE_TAG: COMMAND, **_NOT_RETRIED},
+                remote_job_origin=_origin(job_name),
             )
+            result = execute_run(InMemoryJob(job), run, instance)
         outcome = _outcome(run_id, result.success, result.all_events)
     if not outcome.is_success:
         with contextlib.suppress(UserError, psycopg.OperationalError):  # the server may be what failed

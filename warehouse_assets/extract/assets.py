@@ -1,8 +1,10 @@
 """The raw tables as Dagster assets: one subsettable multi-asset per system, generated from the contract. Thin."""
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import psycopg
 from dagster import (
     AssetCheckResult,
     AssetExecutionContext,
@@ -20,7 +22,7 @@ from dagster import (
 
 from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.errors import UserError
-from warehouse_assets.extract.checks import asset_key, check_specs, evaluate
+from warehouse_assets.extract.checks import asset_key, check_specs, evaluate, unread
 from warehouse_assets.extract.load import ExtractionError, extract_system
 from warehouse_assets.extract.record import TableLoad
 from warehouse_assets.options import RunOptions
@@ -166,10 +168,15 @@ def _system_assets(contract: Contract, system: str) -> AssetsDefinition:
                 # the same version while nothing changes: what is built from the table stays in sync
                 version = DataVersion(f"batch {load.changed_batch_id}") if load.changed_batch_id else None
                 yield MaterializeResult(asset_key=asset_key(name), metadata=_metadata(load), data_version=version)
-        if failure is not None:
-            raise UserError(str(failure)) from failure
-        with warehouse.connect() as connection:
-            time_zone = warehouse.settings.time_zone
-            yield from evaluate(connection, contract, done, context.selected_asset_check_keys, time_zone)
+        asked, time_zone = context.selected_asset_check_keys, warehouse.settings.time_zone
+        if failure is None:
+            with warehouse.connect() as connection:
+                yield from evaluate(connection, contract, done, asked, time_zone)
+            return
+        if done:  # some tables are ill, the others well: each is said of itself
+            with contextlib.suppress(psycopg.OperationalError, UserError), warehouse.connect() as connection:
+                yield from evaluate(connection, contract, done, asked, time_zone)
+            yield from unread(loads, asked)
+        raise UserError(str(failure)) from failure
 
     return extract

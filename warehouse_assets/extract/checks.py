@@ -3,7 +3,7 @@
 Rules on single rows are applied while loading; here is what only the loaded table can show.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -123,6 +123,20 @@ def evaluate(
                     "rows_quarantined": load.rows_quarantined,
                     **({"latest_day": str(load.latest_day)} if load.latest_day else {}),
                 },
+            )
+
+
+def unread(loads: Iterable[TableLoad], selected: Collection[AssetCheckKey]) -> Iterator[AssetCheckResult]:
+    """Say of each table that could not be extracted that it does not match its source, and why."""
+    for load in loads:
+        key = asset_key(load.table)
+        if load.status == "failed" and AssetCheckKey(key, MATCHES_SOURCE) in selected:
+            yield AssetCheckResult(
+                passed=False,
+                asset_key=key,
+                check_name=MATCHES_SOURCE,
+                severity=AssetCheckSeverity.ERROR,
+                description=load.error,
             )
 
 

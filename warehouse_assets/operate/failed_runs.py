@@ -91,8 +91,10 @@ def close_dead_runs(instance: "DagsterInstance", warehouse_url: str) -> list[str
     with contextlib.closing(connect(warehouse_url, application_name="warehouse runs", autocommit=True)) as connection:
         for record in instance.get_run_records(filters=RunsFilter(statuses=statuses)):
             run, started = record.dagster_run, record.start_time
-            # A command holds its lock before the run is made; the daemon's runs take it once they have started.
-            holds = run.tags.get(CAUSE_TAG) == COMMAND or (started is not None and time.time() - started > _LOCK_WITHIN)
+            # A command holds its lock before the run is made; the daemon's runs, also those that execute a command's
+            # once more with its tags, take it once they have started.
+            is_command = run.tags.get(CAUSE_TAG) == COMMAND and run.parent_run_id is None
+            holds = is_command or (started is not None and time.time() - started > _LOCK_WITHIN)
             if holds and not is_alive(connection, run.run_id):
                 instance.report_run_failed(
                     run, "The run's process ended before the run did; what it had committed stays."
