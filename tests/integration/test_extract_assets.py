@@ -154,6 +154,13 @@ def test_a_failed_table_leaves_the_others_materialized_and_is_named(shop: Compan
     assert done == {asset_key("trucks"), asset_key("agreements")}
     assert "stops could not be extracted: Table stops" in failure(result)
     assert "lacks column 'status'" in failure(result)
+    # Regression: the checks of the others were red, without a reason.
+    unlike = outcome(result, "stops", checks.MATCHES_SOURCE)
+    assert not unlike.passed
+    assert "lacks column 'status'" in unlike.description
+    for table in ("trucks", "agreements"):
+        assert outcome(result, table, checks.MATCHES_SOURCE).passed
+        assert outcome(result, table, checks.FRESH_AND_FULL).passed
 
 
 def test_a_bad_row_planted_in_raw_is_healed_where_the_table_is_read_whole(shop: Company) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,14 @@ import pytest
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract.state import mark_changed
-from warehouse_assets.forecast.service import LATE_DAYS, PAUSE_DAYS, forecast_warehouse, since_pause, without_late_days
+from warehouse_assets.forecast.service import (
+    LATE_DAYS,
+    PAUSE_DAYS,
+    forecast_warehouse,
+    method_table,
+    since_pause,
+    without_late_days,
+)
 
 DAILY = [("tons/company/company", "tons", "company", "company"), ("lifts/depot/D1", "lifts", "depot", "D1")]
 
@@ -163,6 +171,26 @@ def test_facts_that_come_late_are_no_days_without_work(connection: psycopg.Conne
     assert (first, last) == ("2024-10-13", "2024-11-11")
     assert late == pytest.approx(known * 16 / 30, rel=0.15)
     assert connection.execute(query, ["2024-10-26"]).fetchone() == (None, None, None)
+
+
+# Regression: means of different origins stood side by side, by which what was published was worse than what was not.
+def test_methods_are_compared_where_both_were_scored() -> None:
+    scores = [("a", 1, "naive", 3.0), ("a", 2, "naive", 1.0), ("a", 2, "combined", 0.5), ("b", 2, "ets", 9.0)]
+    result = Mock(
+        selection=pd.DataFrame({"method": ["blend", "naive", "blend"]}),
+        backtest=pd.DataFrame(scores, columns=["unique_id", "origin", "method", "mase"]),
+    )
+    assert method_table("day", result).splitlines() == [
+        "| chosen by day | series |",
+        "| --- | ---: |",
+        "| blend | 2 |",
+        "| naive | 1 |",
+        "",
+        "| backtest by day | mean MASE | published there | forecasts |",
+        "| --- | ---: | ---: | ---: |",
+        "| combined | 0.500 | 0.500 | 1 |",
+        "| naive | 1.000 | 0.500 | 1 |",
+    ]
 
 
 def test_unmoved_inputs_do_nothing_and_unmoved_values_forecast_nothing(connection: psycopg.Connection) -> None:

@@ -129,7 +129,8 @@ def test_the_last_run_of_a_job_is_the_one_that_ended_last(dagster_url: str) -> N
             "insert into runs values ('a', 'route', 'FAILURE', 100), ('b', 'route', 'SUCCESS', 200), "
             "('c', 'everything', 'CANCELED', 300), ('d', 'everything', 'STARTED', null)"
         )
-    assert [(run.run_id, run.is_success) for run in read_last_runs(dagster_url)] == [("c", False), ("b", True)]
+    told = [(run.run_id, run.is_success, run.is_cancelled) for run in read_last_runs(dagster_url)]
+    assert told == [("c", False, True), ("b", True, False)]
 
 
 # Regression: ten failed runs were shown, and no word of those that had made up for them.
@@ -142,12 +143,14 @@ def test_failures_that_were_made_up_for_are_counted_and_others_shown() -> None:
         LastRun("customer", "2", is_success=True, ended_at=at(4)),
         LastRun("route", "1", is_success=True, ended_at=at(2)),
         LastRun("__ASSET_JOB", "0", is_success=False, ended_at=at(1)),
+        LastRun("financial", "4", is_success=False, ended_at=at(1), is_cancelled=True),
     ]
     with console.capture() as captured:
         print_status(console, WarehouseStatus(last_runs=runs, run_failures=failures))
     shown = " ".join(captured.get().split())
     assert "The last run of the job customer succeeded" in shown
     assert "The last run of assets chosen by hand failed" in shown
+    assert "The last run of the job financial was cancelled" in shown
     assert "customer has no disk" not in shown
     assert "route has no disk" in shown
     assert "everything has no disk" in shown

@@ -1,11 +1,15 @@
 """dbt's data tests as asset checks: each is one, on a model of the set that can run it, and says what it looks for."""
 
+from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from dagster import AssetCheckResult, MetadataValue
 
 from warehouse_assets.settings import Settings
 from warehouse_assets.transform.assets import build_dbt_assets
+from warehouse_assets.transform.pages import with_page_metadata
 from warehouse_assets.transform.plan import data_tests, models_read
 from warehouse_assets.transform.project import ensure_manifest, load_manifest
 from warehouse_assets.transform.translator import describe_test, with_attached_tests
@@ -45,9 +49,34 @@ def test_every_data_test_is_a_check_of_the_set_that_can_run_it() -> None:
     before, after = build_dbt_assets(manifest)
     checks = {key.name for key in [*before.check_keys, *after.check_keys]}
     assert checks == tests.keys()
+    assert not [name for name, test in tests.items() if not describe_test(test)]
     built_later = {key.path[-1] for key in after.keys}
     for key in before.check_keys:
         assert built_later.isdisjoint(models_read(manifest, tests[key.name])), key
+
+
+# Regression: a warned check showed a count among dbt's ids, and no way to the rows.
+@pytest.mark.parametrize(
+    ("path", "file"),
+    [("models/_crm.yml", "models/_crm.yml/resolves.sql"), ("tests/adds_up.sql", "tests/adds_up.sql")],
+)
+def test_a_check_that_did_not_pass_says_how_many_rows_and_by_which_sql(path: str, file: str, tmp_path: Path) -> None:
+    compiled = tmp_path / "compiled" / "warehouse" / file
+    compiled.parent.mkdir(parents=True)
+    compiled.write_text("\nselect 1 as ill\n")
+    manifest = {"nodes": {"test.x": {"package_name": "warehouse", "original_file_path": path, "path": "resolves.sql"}}}
+
+    def told(passed: bool) -> AssetCheckResult:
+        metadata = {"unique_id": "test.x", "dagster_dbt/failed_row_count": MetadataValue.int(1200 * (not passed))}
+        result = AssetCheckResult(asset_key="stops", check_name="x", passed=passed, metadata=metadata)
+        shown = with_page_metadata(result, manifest, Mock(), Mock(), tmp_path)
+        assert isinstance(shown, AssetCheckResult)
+        return shown
+
+    ill = told(passed=False)
+    assert ill.description == "1,200 failing rows"
+    assert ill.metadata["failing_rows"] == MetadataValue.md("```sql\nselect 1 as ill\n```")
+    assert told(passed=True).description is None
 
 
 def test_a_test_of_several_tables_is_a_check_of_the_last_model_it_reads() -> None:

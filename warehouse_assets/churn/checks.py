@@ -50,7 +50,7 @@ def build_churn_checks() -> list[AssetChecksDefinition]:
     @asset_check(
         asset=["ml", "churn_model"],
         name="churn_model_quality",
-        description="The champion beats the eight-factor score and a logistic regression, and is calibrated.",
+        description="A model in service beats the eight-factor score and a logistic regression, and is calibrated.",
     )
     def churn_model_quality(warehouse: WarehouseResource) -> AssetCheckResult:
         from warehouse_assets.churn.service import MODEL

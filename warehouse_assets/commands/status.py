@@ -74,6 +74,7 @@ class LastRun:
     run_id: str
     is_success: bool
     ended_at: datetime
+    is_cancelled: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,8 @@ _MODELS = """
 
 
 _LAST_RUNS = """
-    select distinct on (pipeline_name) pipeline_name, run_id, status = 'SUCCESS', to_timestamp(end_time)
+    select distinct on (pipeline_name)
+        pipeline_name, run_id, status = 'SUCCESS', to_timestamp(end_time), status = 'CANCELED'
     from runs
     where end_time is not null
     order by pipeline_name, end_time desc

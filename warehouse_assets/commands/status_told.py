@@ -64,7 +64,7 @@ def print_status(console: Console, status: WarehouseStatus) -> None:
     console.print(f"{len(passed)} of {len(status.checks)} checks passed.", highlight=False)
     for run in status.last_runs:
         name = "assets chosen by hand" if run.job.startswith("__") else f"the job {run.job}"
-        outcome = "succeeded" if run.is_success else "failed"
+        outcome = "succeeded" if run.is_success else "was cancelled" if run.is_cancelled else "failed"
         console.print(f"The last run of {name} {outcome} {_age(run.ended_at)} ago ({run.run_id}).", highlight=False)
     for tick in status.failed_ticks:
         console.print(

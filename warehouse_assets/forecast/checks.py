@@ -69,26 +69,30 @@ def _forecast_quality() -> AssetChecksDefinition:
     @asset_check(
         asset=["ml", "forecast"],
         name="forecast_quality",
-        description="In the backtest the forecasts beat seasonal naive, and their intervals cover what they claim.",
+        description="Where a backtest can tell, forecasts beat seasonal naive, and intervals cover what they claim.",
     )
     def forecast_quality(warehouse: WarehouseResource) -> AssetCheckResult:
         from warehouse_assets.forecast.storage import GRAINS
         from warehouse_assets.lifecycle.registry import champion
 
         problems: list[str] = []
+        unjudged: list[str] = []
         metadata: dict[str, Any] = {}
         with warehouse.connect("check forecast") as connection:
             for grain in GRAINS:
                 version = champion(connection, f"forecast_{grain.name}")
                 if version is not None:
                     problems += [f"by {grain.name}: {problem}" for problem in quality_problems(version.metrics)]
+                    if version.metrics.get("mase_seasonal_naive") is None:
+                        unjudged.append(f"By {grain.name} the histories are too short to be judged by a backtest.")
                     metadata |= {
                         f"{name} by {grain.name}": value for name, value in version.metrics.items() if value is not None
                     }
         return AssetCheckResult(
             passed=not problems,
             severity=AssetCheckSeverity.WARN,
-            description="; ".join(problems) or ("Sound." if metadata else "There are no forecasts yet."),
+            description="; ".join(problems)
+            or " ".join(["Sound." if metadata else "There are no forecasts yet.", *unjudged]),
             metadata=metadata,
         )
 

@@ -186,12 +186,22 @@ def _figures(grain: storage.Grain, result: ForecastResult, rows: int) -> dict[st
 
 
 def method_table(grain: str, result: ForecastResult) -> str:
-    """Return a markdown table: for each method the series that chose it and its mean MASE over the backtest."""
-    counts = result.selection["method"].value_counts()
-    means: dict[Any, float] = dict(result.backtest.groupby("method")["mase"].mean())
-    lines = [f"| method by {grain} | series | mean MASE in backtest |", "| --- | ---: | ---: |"]
-    for method in sorted(set(counts.index) | set(means)):
-        score = means.get(method)
-        shown = "" if score is None or math.isnan(score) else f"{score:.3f}"
-        lines.append(f"| {method} | {int(counts.get(method, 0))} | {shown} |")
+    """Return two markdown tables: how many series each method was chosen for, and how methods did in the backtest.
+
+    A method's mean is over the series and origins where it and what would have been published were both scored, and
+    stands beside the latter's mean there.
+    """
+    lines = [f"| chosen by {grain} | series |", "| --- | ---: |"]
+    chosen = result.selection["method"].value_counts().sort_index()
+    lines += [f"| {method} | {count} |" for method, count in chosen.items()]
+    scores = result.backtest.pivot_table(index=["unique_id", "origin"], columns="method", values="mase")
+    if storage.SELECTED not in scores:
+        return "\n".join(lines)
+    published = scores[storage.SELECTED]
+    lines += ["", f"| backtest by {grain} | mean MASE | published there | forecasts |", "| --- | ---: | ---: | ---: |"]
+    for method in scores.columns:
+        both = scores[method].notna() & published.notna()
+        if both.any():
+            own, beside = scores[method][both].mean(), published[both].mean()
+            lines.append(f"| {method} | {own:.3f} | {beside:.3f} | {int(both.sum()):,} |")
     return "\n".join(lines)

@@ -17,11 +17,12 @@ def _built_from(*groups: str, without: Sequence[str]) -> AssetSelection:
     return AssetSelection.groups(*groups).upstream() - (AssetSelection.groups(*without) - views)
 
 
-# Models of Python run with `customer` and `financial`, once a day. Raw tables that no mart reads come with `customer`.
+# Models of Python run with `customer` and `financial`, once a day. Tables that no mart reads come with `customer`,
+# their views and tests too.
 _SELECTIONS = {
     "route": _built_from("route", without=("features", "churn", "forecast")),
     "operational": _built_from("route", "operational", without=("features", "churn", "forecast")),
-    "customer": _built_from("customer", "churn", without=("forecast",)) | AssetSelection.groups("raw"),
+    "customer": _built_from("customer", "churn", without=("forecast",)) | AssetSelection.groups("raw", "staging"),
     "financial": _built_from("financial", "forecast", without=("churn",)),
     EVERYTHING: AssetSelection.all(),
 }

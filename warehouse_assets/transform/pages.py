@@ -5,7 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from dagster import AssetKey, DagsterInstance, Output, TableColumn, TableColumnDep, TableColumnLineage, TableSchema
+from dagster import (
+    AssetCheckResult,
+    AssetKey,
+    DagsterInstance,
+    IntMetadataValue,
+    MetadataValue,
+    Output,
+    TableColumn,
+    TableColumnDep,
+    TableColumnLineage,
+    TableSchema,
+    TextMetadataValue,
+)
 
 from warehouse_assets.database.errors import explain_error
 from warehouse_assets.transform.lineage import UntraceableSqlError, column_sources
@@ -30,11 +42,13 @@ def with_page_metadata(
     connection: psycopg.Connection,
     target_path: Path,
 ) -> Any:
-    """Add what the model's page shows to the event that tells it was built; other events pass.
+    """Add what a page shows to the event that tells a model was built or a test failed; other events pass.
 
     Raises:
         UserError: the server went away meanwhile.
     """
+    if isinstance(event, AssetCheckResult) and not event.passed:
+        return _with_failing_rows(event, manifest, target_path)
     if (built := model_built(event)) is None:
         return event
     node = manifest["nodes"][built]
@@ -45,6 +59,29 @@ def with_page_metadata(
             **_column_schema(node, connection),
             **_column_lineage(manifest, built, translator, target_path),
         }
+    )
+
+
+def _with_failing_rows(result: AssetCheckResult, manifest: Mapping[str, Any], target_path: Path) -> AssetCheckResult:
+    """Say how many rows a test found, and by which SQL: `warehouse sql` shows them with it."""
+    known = dict(result.metadata)
+    counted, unique_id = known.get("dagster_dbt/failed_row_count"), known.get("unique_id")
+    if (
+        not isinstance(counted, IntMetadataValue)
+        or counted.value is None
+        or not isinstance(unique_id, TextMetadataValue)
+    ):
+        return result
+    test = manifest["nodes"][str(unique_id.value)]
+    compiled = target_path / "compiled" / test["package_name"] / test["original_file_path"]
+    if compiled.is_dir():  # a generic test's, named after the file that it stands in
+        compiled /= test["path"]
+    return result._replace(
+        description=result.description or f"{counted.value:,} failing row{'s' * (counted.value != 1)}",
+        metadata={
+            **known,
+            "failing_rows": MetadataValue.md(f"```sql\n{compiled.read_text(encoding='utf-8').strip()}\n```"),
+        },
     )
 
 

@@ -7,6 +7,8 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 _JUDGED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 
+#: What only the run that judged says: nothing was executed when it is said again.
+_DURATION = "Execution Duration"
 #: Metadata of a result said again: when the check was last judged.
 JUDGED_AT = "judged_at"
 
@@ -15,16 +17,16 @@ def standing_results(instance: DagsterInstance, keys: Iterable[AssetCheckKey]) -
     """The last result of each check, with the time it was judged; nothing for a check that never was."""
     for key in keys:
         records = instance.event_log_storage.get_asset_check_execution_history(key, limit=1, status=_JUDGED)
-        event = records[0].event.dagster_event if records and records[0].event else None
-        if event is None:
+        entry = records[0].event if records else None
+        if entry is None or entry.dagster_event is None:
             continue
-        result = event.asset_check_evaluation_data
-        judged_at = MetadataValue.timestamp(records[0].create_timestamp)
+        result = entry.dagster_event.asset_check_evaluation_data
+        judged_at = MetadataValue.timestamp(entry.timestamp)
         yield AssetCheckResult(
             asset_key=key.asset_key,
             check_name=key.name,
             passed=result.passed,
             severity=result.severity,
             description=result.description,
-            metadata={JUDGED_AT: judged_at, **result.metadata},
+            metadata={JUDGED_AT: judged_at, **{k: v for k, v in result.metadata.items() if k != _DURATION}},
         )

@@ -1,5 +1,5 @@
-{{ config(severity='warn') }}
 -- Invoices whose lines do not make their subtotal, where lines are given at all: the ledger books the difference to `other`.
+{{ config(severity='warn') }}
 with line_totals as (
     select
         invoice_id,
