@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from warehouse_assets.errors import UserError
+from warehouse_assets.lifecycle.columns import table_metadata
 from warehouse_assets.lifecycle.registry import KEPT_ARTIFACTS, Candidate, Guard, champion, register, versions
 
 FEATURES = [{"name": "tons_90d", "dtype": "number"}]
@@ -157,3 +158,15 @@ def test_an_artifact_that_is_no_text_is_refused(connection: psycopg.Connection, 
         register(connection, candidate(0.8, artifact=artifact), GUARD)
     with pytest.raises(UserError, match="cannot be stored"):
         register(connection, candidate(0.8, metrics={"auc": object()}), GUARD)
+
+
+@pytest.mark.parametrize("table", ["churn_prediction", "forecast", "forecast_backtest", "model_version"])
+def test_an_assets_page_shows_the_columns_of_its_table(connection: psycopg.Connection, table: str) -> None:
+    held = connection.execute(
+        "select column_name, data_type from information_schema.columns "
+        "where table_schema = 'ml' and table_name = %s order by ordinal_position",
+        [table],
+    ).fetchall()
+    shown = table_metadata(table)["dagster/column_schema"].columns
+    assert [(column.name, column.type) for column in shown] == held
+    assert all(column.description for column in shown)

@@ -6,6 +6,7 @@ from dagster import AssetChecksDefinition, AssetExecutionContext, AssetsDefiniti
 
 from warehouse_assets.churn.checks import build_churn_checks
 from warehouse_assets.database.resource import WarehouseResource
+from warehouse_assets.lifecycle.columns import table_metadata
 from warehouse_assets.lifecycle.standing import result_of
 from warehouse_assets.options import RunOptions
 
@@ -20,7 +21,7 @@ def build_churn_assets() -> list[AssetsDefinition | AssetChecksDefinition]:
         name="churn_model",
         deps=[["features", "customer_month"]],
         kinds={"python", "lightgbm"},
-        metadata={"dagster/table_name": "ml.model_version"},
+        metadata=table_metadata("model_version"),
         description="Calibrated churn model, trained when labelled customer-months change; kept in ml.model_version.",
     )
     def churn_model(
@@ -39,7 +40,7 @@ def build_churn_assets() -> list[AssetsDefinition | AssetChecksDefinition]:
         name="churn_prediction",
         deps=[["features", "customer_month"], ["ml", "churn_model"]],
         kinds={"python", "postgres"},
-        metadata={"dagster/table_name": "ml.churn_prediction"},
+        metadata=table_metadata("churn_prediction"),
         description="Probability of leaving within 90 days for each customer, with factors, reasons and an action.",
     )
     def churn_prediction(

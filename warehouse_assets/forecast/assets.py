@@ -15,6 +15,7 @@ from dagster import (
 
 from warehouse_assets.database.resource import WarehouseResource
 from warehouse_assets.forecast.checks import build_forecast_checks
+from warehouse_assets.lifecycle.columns import table_metadata
 from warehouse_assets.lifecycle.standing import result_of
 from warehouse_assets.options import RunOptions
 
@@ -35,13 +36,13 @@ def build_forecast_assets() -> list[AssetsDefinition | AssetChecksDefinition]:
             AssetSpec(
                 ["ml", "forecast"],
                 description="Tons, lifts, revenue, cost and tickets, 30 days ahead; revenue and cost, 12 months ahead.",
-                metadata={"dagster/table_name": "ml.forecast"},
+                metadata=table_metadata("forecast"),
                 **_SHARED,
             ),
             AssetSpec(
                 ["ml", "forecast_backtest"],
                 description="How well each method would have forecast each series from earlier origins.",
-                metadata={"dagster/table_name": "ml.forecast_backtest"},
+                metadata=table_metadata("forecast_backtest"),
                 **_SHARED,
             ),
         ],
