@@ -346,9 +346,10 @@ def main() -> None:
             received.append(signal.Signals(number))
             raise KeyboardInterrupt
 
-    # One handler for all: Dagster leaves SIGTERM with whatever SIGINT has.
+    # One handler for all, as Dagster leaves SIGTERM with whatever SIGINT has. What `nohup` ignores, children must too.
     for name in names:
-        signal.signal(name, interrupt)
+        if name is signal.SIGINT or name not in ignored:
+            signal.signal(name, interrupt)
     try:
         app()
     except SystemExit as end:
