@@ -261,7 +261,7 @@ def parse() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Bring the warehouse's own tables and Dagster's storage up to date (an init step; runs do it by themselves)."""
+    """Bring the warehouse's own tables and Dagster's storage up to date (an init step; `run` does it by itself)."""
     from warehouse_assets.commands.server import migrate_all
 
     console.print(migrate_all(Settings.from_env()), highlight=False)

@@ -128,6 +128,18 @@ def test_a_materialization_tells_the_figures_of_the_job_log(shop: Company) -> No
     assert metadata(run(shop), "stops")["state"] == "unchanged"
 
 
+# Regression: without a batch to name it by, Dagster made up another version at each run.
+def test_a_table_that_was_always_empty_keeps_its_version(shop: Company) -> None:
+    shop.source("delete from agreements")
+
+    def version() -> str:
+        events = run(shop).get_asset_materialization_events()
+        (event,) = [event for event in events if event.asset_key == asset_key("agreements")]
+        return (event.materialization.tags or {})["dagster/data_version"]
+
+    assert version() == version() == "batch 0"
+
+
 def test_one_table_can_be_extracted_alone(shop: Company) -> None:
     result = run(shop, AssetSelection.assets(asset_key("trucks")))
     assert result.success

@@ -7,10 +7,11 @@ import pytest
 from rich.console import Console
 
 from warehouse_assets.commands.run import RunRequest, run_warehouse
+from warehouse_assets.database.connections import connect
 from warehouse_assets.database.databases import Databases
 from warehouse_assets.errors import UserError
 from warehouse_assets.settings import Settings
-from warehouse_assets.source.profiles.choice import remember_profile
+from warehouse_assets.source.profiles.choice import remember_profile, stored_profile
 
 
 @pytest.fixture(name="own")
@@ -70,3 +71,12 @@ def test_a_location_without_a_file_is_not_kept(own: Databases, tmp_path: Path) -
     with pytest.raises(UserError, match=r"There is no file .*lods\.csv"):
         run_warehouse(settings, RunRequest(settings={"loads": str(tmp_path / "lods.csv")}), Console(quiet=True))
     assert remember_profile(own, None, None) == ("austin", {"loads": str(tmp_path / "loads.csv")})
+
+
+# Regression: `dg launch` over a warehouse that no command had made ended in a traceback.
+def test_a_warehouse_without_tables_of_its_own_is_one_sentence(operational_url: str) -> None:
+    with (
+        connect(operational_url, application_name="test") as connection,
+        pytest.raises(UserError, match=r"has no tables of its own yet; run `warehouse migrate`"),
+    ):
+        stored_profile(connection)

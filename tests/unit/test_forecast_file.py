@@ -55,7 +55,7 @@ STYLES = [
 def test_the_usual_styles_are_read(tmp_path: Path, text: str, freq: str, first: str) -> None:
     source = tmp_path / "in.csv"
     source.write_text(text, encoding="utf-8", newline="")
-    forecast_file(source, tmp_path / "out.csv", 2, freq)
+    forecast_file(str(source), str(tmp_path / "out.csv"), 2, freq)  # as text, too
     made = pd.read_csv(tmp_path / "out.csv", dtype=str)
     assert len(made) == 2
     assert made["ds"].iloc[0].startswith(first)

@@ -166,7 +166,7 @@ def _system_assets(contract: Contract, system: str) -> AssetsDefinition:
         for name, load in done.items():
             if name in selected:
                 # the same version while nothing changes: what is built from the table stays in sync
-                version = DataVersion(f"batch {load.changed_batch_id}") if load.changed_batch_id else None
+                version = DataVersion(f"batch {load.changed_batch_id or 0}")
                 yield MaterializeResult(asset_key=asset_key(name), metadata=_metadata(load), data_version=version)
         asked, time_zone = context.selected_asset_check_keys, warehouse.settings.time_zone
         if failure is None:

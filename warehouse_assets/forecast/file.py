@@ -37,8 +37,8 @@ WHOLE_NUMBER = re.compile(r"[+-]?\d+")
 
 
 def forecast_file(
-    input: Path,
-    output: Path,
+    input: Path | str,
+    output: Path | str,
     horizon: int,
     freq: str,
     level: float = 90,
@@ -68,6 +68,7 @@ def forecast_file(
     """
     require_horizon(horizon)
     frequency_of(freq)
+    input, output = Path(input), Path(output)
     if not output.parent.is_dir():
         raise UserError(f"The folder of {output} does not exist; create it or choose another output.")
     if output.is_dir():

@@ -16,8 +16,15 @@ DEFAULT_PROFILE = "default"
 
 
 def stored_profile(connection: psycopg.Connection) -> tuple[str, dict[str, str]] | None:
-    """The profile this warehouse is filled from with its settings; None before its first run."""
-    rows = connection.execute("select key, value from etl.setting where key in ('profile', 'profile_settings')")
+    """The profile this warehouse is filled from with its settings; None before its first run.
+
+    Raises:
+        UserError: the warehouse's own tables were never made.
+    """
+    try:
+        rows = connection.execute("select key, value from etl.setting where key in ('profile', 'profile_settings')")
+    except psycopg.errors.UndefinedTable as error:
+        raise UserError("The warehouse has no tables of its own yet; run `warehouse migrate`, then again.") from error
     stored: dict[str, str] = dict(rows.fetchall())
     if "profile" not in stored:
         return None

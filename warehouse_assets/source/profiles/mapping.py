@@ -75,7 +75,8 @@ def describe(connection: psycopg.Connection, profile: PostgresProfile, table: st
     except psycopg.errors.UndefinedTable as error:
         raise UserError(
             f"{profile.where(table)}: {message_of(error)} in the source database; correct the name, or use a profile "
-            f"without table {table} (docs/how-to/point-at-your-database.md)."
+            f"without table {table} (docs/how-to/point-at-your-database.md); a simulated company made before the table "
+            "was contracted is made anew with `warehouse reset --yes`."
         ) from error
     except psycopg.errors.UndefinedColumn as error:
         raise UserError(
