@@ -1,4 +1,4 @@
--- Run once by the image, as its superuser: the role of the services owns two databases and may do nothing else.
+-- Run once by the image, as its superuser: an ordinary role for the services, and the two databases that it owns.
 \getenv password WAREHOUSE_PASSWORD
 create role warehouse login password :'password';
 create database warehouse owner warehouse;

@@ -341,7 +341,7 @@ def test_two_runs_at_once_both_end_well(filled_home: Path) -> None:
 def test_an_interrupted_and_then_killed_run_heals(filled_home: Path) -> None:
     assert run_command(filled_home, "simulate", "--hours", "8").returncode == 0
     run = start_begun_run(filled_home)
-    time.sleep(random.uniform(0.0, 2.0))  # noqa: S311
+    time.sleep(random.uniform(0.0, 2.0))  # noqa: S311  another instant each time
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does
     output, _ = run.communicate(timeout=60)
     assert "Traceback" not in output
