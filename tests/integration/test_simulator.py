@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import LiteralString
 
@@ -15,13 +16,23 @@ from psycopg import sql
 
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.errors import UserError
-from warehouse_assets.source.contract import load_contract
-from warehouse_assets.source.simulator import advance, simulate_company, simulation_state
+from warehouse_assets.source.contract import Column, Contract, Table, load_contract
+from warehouse_assets.source.simulator import (
+    advance,
+    company,
+    complete_company,
+    schema,
+    simulate_company,
+    simulation_state,
+)
 from warehouse_assets.source.simulator.dirt import ORPHANED
+from warehouse_assets.source.simulator.vocabulary import KEYS
 
 AS_OF = datetime(2026, 3, 28, 15, tzinfo=UTC)
 #: five months, so that a step forward crosses the end of one and settles who left within 90 days
 SMALL = {"customers": "40", "start": "2025-11-10", "days": "140", "dirt_scale": "3"}
+#: what the simulator writes; the contract may have more, which stay empty until somebody writes them
+WRITTEN = {*KEYS, "weather", "holidays", "commodity_prices", "competitor_rates"}
 
 
 @pytest.fixture
@@ -43,15 +54,15 @@ def contents(operational: str, planted: str | None = None) -> dict[str, tuple[in
     tables = [(operational, "public", table.name) for table in load_contract()]
     if planted:
         tables += [(planted, "planted", name) for name in ("churn", "vehicle_hazard", "fault")]
-    for url, schema, table in tables:
+    for url, part, table in tables:
         with psycopg.connect(url) as connection:
             row = connection.execute(
                 sql.SQL(
                     "select count(*), coalesce(md5(string_agg(md5(x::text), '' order by md5(x::text))), '') from {} x"
-                ).format(sql.Identifier(schema, table))
+                ).format(sql.Identifier(part, table))
             ).fetchone()
         assert row is not None
-        found[f"{schema}.{table}"] = row
+        found[f"{part}.{table}"] = row
     return found
 
 
@@ -62,7 +73,8 @@ def test_every_table_is_filled_and_twice_the_same(operational_url: str, planted_
     )
     assert months == [(number, 5) for number in range(1, 6)]
     first = contents(operational_url, planted_url)
-    assert not [table for table, (rows, _) in first.items() if rows == 0]
+    written = {table: rows for table, (rows, _) in first.items() if rows}
+    assert written.keys() >= {f"public.{table}" for table in WRITTEN}
     assert {f"public.{table}": rows for table, rows in summary.rows.items()}.items() <= {
         table: rows for table, (rows, _) in first.items()
     }.items()
@@ -106,8 +118,11 @@ def test_an_hour_brings_new_and_changed_rows(operational_url: str) -> None:
 def test_no_row_was_updated_after_the_clock(operational_url: str) -> None:
     simulate_company(operational_url, None, "small", 7, AS_OF, SMALL)
     for table in load_contract():
-        query = sql.SQL("select coalesce(max(updated_at) <= %s, true) from {}").format(sql.Identifier(table.name))
-        assert value(operational_url, query, AS_OF), table
+        if table.cursor:
+            query = sql.SQL("select coalesce(max({}) <= %s, true) from {}").format(
+                sql.Identifier(table.cursor), sql.Identifier(table.name)
+            )
+            assert value(operational_url, query, AS_OF), table
 
 
 def test_keys_indexes_and_references_are_those_of_the_contract(operational_url: str) -> None:
@@ -129,11 +144,72 @@ def test_keys_indexes_and_references_are_those_of_the_contract(operational_url: 
         )
     for table in load_contract():
         assert (table.name, ",".join(table.primary_key), "p") in constraints
-        assert (table.name, table.cursor) in indexed
+        assert table.cursor is None or (table.name, table.cursor) in indexed
         for column in table.columns:
             if column.references:
                 has_key = (table.name, column.name, "f") in constraints
                 assert has_key == ((table.name, column.name) not in ORPHANED), f"{table.name}.{column.name}"
+
+
+def grown(monkeypatch: pytest.MonkeyPatch, *, is_required: bool = False) -> None:
+    """Let the contract have a table and a column more than the simulator knows."""
+    contract = load_contract()
+    fuel = Table(
+        system="fleet",
+        name="fuel_purchases",
+        description="One row per fill-up.",
+        columns=(
+            Column("fuel_purchase_id", "text", "Key.", is_required=True),
+            Column("vehicle_id", "text", "Vehicle.", is_required=True, references="vehicles"),
+            Column("updated_at", "timestamptz", "Changed.", is_required=True),
+        ),
+        primary_key=("fuel_purchase_id",),
+        cursor="updated_at",
+        business_date=None,
+        delete_policy="reconcile",
+        rules=(),
+    )
+    stops = contract.table("route_stops")
+    noted = replace(stops, columns=(*stops.columns, Column("note", "text", "Note.", is_required=is_required)))
+    more = Contract({**contract.tables, "route_stops": noted, "fuel_purchases": fuel})
+    for module in (company, schema):
+        monkeypatch.setattr(module, "load_contract", lambda: more)
+
+
+def test_a_company_gains_what_the_contract_gains(operational_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    simulate_company(operational_url, None, "small", 7, AS_OF, SMALL)
+    grown(monkeypatch)
+    complete_company(operational_url)
+    complete_company(operational_url)  # there is nothing more to gain
+    assert value(operational_url, "select count(*) from fuel_purchases") == 0
+    assert value(operational_url, "select count(*) > 0 and count(note) = 0 from route_stops")
+    with psycopg.connect(operational_url) as connection, pytest.raises(psycopg.errors.ForeignKeyViolation):
+        connection.execute("insert into fuel_purchases values ('F-1', 'nobody''s', now())")
+    with psycopg.connect(operational_url) as connection:
+        connection.execute("update route_stops set note = 'gate locked'")
+    assert advance(operational_url, None, 48).rows["route_stops"] > 0
+    assert value(operational_url, "select count(note) > 0 and count(note) < count(*) from route_stops")
+
+
+def test_a_company_is_simulated_with_what_its_simulator_does_not_know(
+    operational_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown(monkeypatch)
+    summary = simulate_company(operational_url, None, "small", 7, AS_OF, SMALL)
+    assert summary.rows["fuel_purchases"] == 0
+    assert value(operational_url, "select count(*) > 0 and count(note) = 0 from route_stops")
+
+
+def test_a_required_column_that_nobody_writes_is_refused(operational_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    simulate_company(operational_url, None, "small", 7, AS_OF, SMALL)
+    before = contents(operational_url)
+    grown(monkeypatch, is_required=True)
+    with pytest.raises(UserError, match=r"no values for route_stops\.note, which the contract requires; take"):
+        complete_company(operational_url)
+    assert value(operational_url, "select to_regclass('fuel_purchases') is null")
+    with pytest.raises(UserError, match=r"no values for route_stops\.note"):
+        simulate_company(operational_url, None, "small", 8, AS_OF, SMALL)
+    assert contents(operational_url) == before
 
 
 def test_planted_faults_are_found_in_the_tables(operational_url: str, planted_url: str) -> None:

@@ -38,12 +38,12 @@ class RunRequest:
 
 
 def simulate_if_needed(databases: Databases, request: RunRequest, console: Console) -> None:
-    """Fill the embedded operational database with a simulated company unless it holds one.
+    """Fill the embedded operational database with a simulated company; one that is there gains what the contract did.
 
     Raises:
-        UserError: it holds another company than the one asked for.
+        UserError: it holds another company than the one asked for, or cannot gain a required column.
     """
-    from warehouse_assets.source.simulator import simulate_company, simulation_state
+    from warehouse_assets.source.simulator import complete_company, simulate_company, simulation_state
     from warehouse_assets.source.simulator.plan import make_plan
 
     settings = request.settings or {}
@@ -70,6 +70,7 @@ def simulate_if_needed(databases: Databases, request: RunRequest, console: Conso
                 f"This home holds a company simulated with {name} {present}, not {wanted}: "
                 f"{databases.another_warehouse}."
             )
+    complete_company(databases.operational)
 
 
 def run_warehouse(settings: Settings, request: RunRequest, console: Console) -> RunOutcome:

@@ -8,6 +8,7 @@ from warehouse_assets.source.simulator.company import (
     CompanyState,
     SimulationSummary,
     advance,
+    complete_company,
     simulate_company,
     simulation_state,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "CompanyState",
     "SimulationSummary",
     "advance",
+    "complete_company",
     "override_keys",
     "simulate_company",
     "simulation_state",

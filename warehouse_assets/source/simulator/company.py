@@ -117,6 +117,20 @@ def simulate_company(
     return SimulationSummary(rows, time.monotonic() - started, plan.as_of)
 
 
+def complete_company(operational_url: str) -> None:
+    """Give the company that is there the tables and columns that the contract has gained since it was simulated.
+
+    Raises:
+        UserError: a column that it gained is required, or the database cannot be reached.
+    """
+    with (
+        explain_error("completing the simulated company"),
+        connect(operational_url, application_name="warehouse simulate") as connection,
+    ):
+        connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
+        schema.add_missing(connection)
+
+
 def _simulate(
     plan: Plan, connection: psycopg.Connection, truths: psycopg.Connection | None, on_progress: Progress | None
 ) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """Simulated rows into tables: keys and words written out, COPY for the first load, merge for later ones."""
 
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from psycopg import sql
 from warehouse_assets.database.copy import copy_columns
 from warehouse_assets.source.contract import Column, Table
 from warehouse_assets.source.simulator.rows import Array, Rows
+from warehouse_assets.source.simulator.schema import refuse_required
 from warehouse_assets.source.simulator.vocabulary import KEYS, words_of
 
 if TYPE_CHECKING:
@@ -59,13 +61,16 @@ def text_of(values: Array, table: str, column: Column, primary_key: tuple[str, .
 
 
 def arrow_columns(table: Table, rows: Rows) -> dict[str, "Array | pa.Array"]:
-    """Return the contracted columns of ``rows`` as ``copy_columns`` takes them.
+    """Return the contracted columns of ``rows`` as ``copy_columns`` takes them; one they lack stays null.
 
     Raises:
-        KeyError: a contracted column is missing.
+        UserError: the contract requires a column that the simulator does not write.
     """
     data: dict[str, Array | pa.Array] = {}
     for column in table.columns:
+        if column.name not in rows:
+            refuse_required(table, column)
+            continue
         values = rows[column.name]
         if column.data_type in ("text", "jsonb"):
             data[column.name] = text_of(values, table.name, column, table.primary_key)
@@ -74,17 +79,17 @@ def arrow_columns(table: Table, rows: Rows) -> dict[str, "Array | pa.Array"]:
     return data
 
 
-def column_types(table: Table) -> dict[str, str]:
-    """Column name → PostgreSQL type, as ``copy_columns`` takes them."""
-    return {column.name: column.data_type for column in table.columns}
+def column_types(table: Table, data: Mapping[str, object]) -> dict[str, str]:
+    """Column name → PostgreSQL type of the columns of ``data``, as ``copy_columns`` takes them."""
+    return {name: table.column(name).data_type for name in data}
 
 
 def copy_rows(connection: psycopg.Connection, table: Table, rows: Rows) -> int:
     """Append ``rows`` to the table in schema public; returns how many."""
     if not rows:
         return 0
-    name = sql.Identifier("public", table.name)
-    return copy_columns(arrow_columns(table, rows), connection, name, column_types(table)).rows
+    data = arrow_columns(table, rows)
+    return copy_columns(data, connection, sql.Identifier("public", table.name), column_types(table, data)).rows
 
 
 class Loader:
@@ -137,7 +142,8 @@ class Loader:
     def _copy(self, table: Table, parts: list[Rows]) -> int:
         rows = parts[0]
         if len(parts) > 1:
-            rows = Rows({name: np.concatenate([part[name] for part in parts]) for name in table.column_names})
+            written = [name for name in table.column_names if name in rows]
+            rows = Rows({name: np.concatenate([part[name] for part in parts]) for name in written})
         return copy_rows(self._connection, table, rows)
 
 
@@ -146,14 +152,15 @@ def merge_rows(connection: psycopg.Connection, table: Table, rows: Rows) -> int:
     if not rows:
         return 0
     target, staged = sql.Identifier("public", table.name), sql.Identifier(f"new_{table.name}")
-    names = sql.SQL(", ").join(map(sql.Identifier, table.column_names))
+    data = arrow_columns(table, rows)
+    names = sql.SQL(", ").join(map(sql.Identifier, data))
     connection.execute(
         sql.SQL("create temporary table {} on commit drop as select {} from {} with no data").format(
             staged, names, target
         )
     )
-    copy_columns(arrow_columns(table, rows), connection, staged, column_types(table))
-    others = [name for name in table.column_names if name not in table.primary_key]
+    copy_columns(data, connection, staged, column_types(table, data))
+    others = [name for name in data if name not in table.primary_key]
     overwrite = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in others)
     key = sql.SQL(", ").join(map(sql.Identifier, table.primary_key))
     connection.execute(

@@ -1,10 +1,10 @@
-"""The operational tables in SQL: made from the contract, indexed and constrained after loading. No rows belong here."""
+"""The operational tables in SQL: made from the contract, indexed after loading, grown with it. No rows belong here."""
 
 import psycopg
 from psycopg import sql
 
 from warehouse_assets.errors import UserError
-from warehouse_assets.source.contract import Contract, Table, load_contract
+from warehouse_assets.source.contract import Column, Contract, Table, load_contract
 from warehouse_assets.source.simulator.dirt import ORPHANED
 
 #: references that a real application would index because it looks rows up by them
@@ -83,15 +83,7 @@ def create_tables(connection: psycopg.Connection) -> None:
     for table in contract:
         connection.execute(sql.SQL("drop table if exists {} cascade").format(_name(table)))
     for table in contract:
-        columns = sql.SQL(", ").join(
-            sql.SQL("{} {}{}").format(
-                sql.Identifier(column.name),
-                sql.SQL(column.data_type),  # one of a list of types, as the contract checks
-                sql.SQL(" not null" if column.is_required or column.name in table.primary_key else ""),
-            )
-            for column in table.columns
-        )
-        connection.execute(sql.SQL("create table {} ({})").format(_name(table), columns))
+        _create(connection, table)
     connection.execute(STATE)
 
 
@@ -104,35 +96,97 @@ def add_keys(connection: psycopg.Connection, rows: dict[str, int]) -> None:
     contract = load_contract()
     connection.execute("set local maintenance_work_mem = '256MB'")
     for table in contract:
-        primary = sql.SQL(", ").join(map(sql.Identifier, table.primary_key))
-        connection.execute(sql.SQL("alter table {} add primary key ({})").format(_name(table), primary))
-        for column in table.columns:
-            wanted = column.name == table.cursor or (
-                column.references in _INDEXED and (column.name,) != table.primary_key
-            )
-            if wanted:
-                connection.execute(
-                    sql.SQL("create index {} on {} ({})").format(
-                        sql.Identifier(f"{table.name}_{column.name}"), _name(table), sql.Identifier(column.name)
-                    )
-                )
+        _add_indexes(connection, table)
     for table in contract:
-        for column in table.columns:
-            if not column.references or (table.name, column.name) in ORPHANED:
-                continue
-            target = contract.table(column.references)
-            unchecked = rows.get(table.name, 0) >= CHECKED_ROWS
-            connection.execute(
-                sql.SQL("alter table {} add constraint {} foreign key ({}) references {} ({}){}").format(
-                    _name(table),
-                    sql.Identifier(f"{table.name}_{column.name}_fkey"),
-                    sql.Identifier(column.name),
-                    _name(target),
-                    sql.Identifier(target.primary_key[0]),
-                    sql.SQL(" not valid" if unchecked else ""),
-                )
-            )
+        _add_references(connection, contract, table, is_checked=rows.get(table.name, 0) < CHECKED_ROWS)
     # A third of the usual sample: the planner needs to know that these tables are large, not much more.
     connection.execute("set local default_statistics_target = 30")
     for table in contract:
         connection.execute(sql.SQL("analyze {}").format(_name(table)))
+
+
+def add_missing(connection: psycopg.Connection) -> None:
+    """Give the company what the contract has gained since it was simulated: tables, empty, and columns, null.
+
+    Raises:
+        UserError: a column that it gained is required, and the table has rows.
+    """
+    contract = load_contract()
+    there: dict[str, set[str]] = {}
+    for name, column in connection.execute(
+        "select relname, attname from pg_attribute join pg_class on pg_class.oid = attrelid "
+        "where relnamespace = 'public'::regnamespace and relkind = 'r' and attnum > 0 and not attisdropped"
+    ):
+        there.setdefault(name, set()).add(column)
+    new = [table for table in contract if table.name not in there]
+    for table in new:
+        _create(connection, table)
+        _add_indexes(connection, table)
+    for table in new:
+        _add_references(connection, contract, table, is_checked=True)
+    for table in contract:
+        for column in table.columns:
+            if table.name in there and column.name not in there[table.name]:
+                refuse_required(table, column)
+                connection.execute(
+                    sql.SQL("alter table {} add column {} {}").format(
+                        _name(table), sql.Identifier(column.name), sql.SQL(column.data_type)
+                    )
+                )
+
+
+def refuse_required(table: Table, column: Column) -> None:
+    """Refuse a column that must have a value and that the simulator does not write.
+
+    Raises:
+        UserError: the column is required.
+    """
+    if column.is_required or column.name in table.primary_key:
+        raise UserError(
+            f"The simulated company has no values for {table.name}.{column.name}, which the contract requires; "
+            f"take `required` from its entry in _{table.system}__sources.yml, or write the column in "
+            "warehouse_assets/source/simulator."
+        )
+
+
+def _create(connection: psycopg.Connection, table: Table) -> None:
+    columns = sql.SQL(", ").join(
+        sql.SQL("{} {}{}").format(
+            sql.Identifier(column.name),
+            sql.SQL(column.data_type),  # one of a list of types, as the contract checks
+            sql.SQL(" not null" if column.is_required or column.name in table.primary_key else ""),
+        )
+        for column in table.columns
+    )
+    connection.execute(sql.SQL("create table {} ({})").format(_name(table), columns))
+
+
+def _add_indexes(connection: psycopg.Connection, table: Table) -> None:
+    """The primary key, and indexes on the cursor and on references that are looked up."""
+    primary = sql.SQL(", ").join(map(sql.Identifier, table.primary_key))
+    connection.execute(sql.SQL("alter table {} add primary key ({})").format(_name(table), primary))
+    for column in table.columns:
+        wanted = column.name == table.cursor or (column.references in _INDEXED and (column.name,) != table.primary_key)
+        if wanted:
+            connection.execute(
+                sql.SQL("create index {} on {} ({})").format(
+                    sql.Identifier(f"{table.name}_{column.name}"), _name(table), sql.Identifier(column.name)
+                )
+            )
+
+
+def _add_references(connection: psycopg.Connection, contract: Contract, table: Table, *, is_checked: bool) -> None:
+    for column in table.columns:
+        if not column.references or (table.name, column.name) in ORPHANED:
+            continue
+        target = contract.table(column.references)
+        connection.execute(
+            sql.SQL("alter table {} add constraint {} foreign key ({}) references {} ({}){}").format(
+                _name(table),
+                sql.Identifier(f"{table.name}_{column.name}_fkey"),
+                sql.Identifier(column.name),
+                _name(target),
+                sql.Identifier(target.primary_key[0]),
+                sql.SQL("" if is_checked else " not valid"),
+            )
+        )
