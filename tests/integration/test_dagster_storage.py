@@ -92,7 +92,7 @@ def test_each_command_refuses_what_is_no_url(settings: Settings, monkeypatch: py
 
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", "kaputt")
     broken = replace(settings, dagster_url="kaputt")
-    sentence = "The database URL cannot be read; write it as postgresql://"
+    sentence = "DAGSTER_POSTGRES_URL: The database URL cannot be read; write it as postgresql://"
     with pytest.raises(UserError, match=sentence):
         run_warehouse(broken, RunRequest(), Console(quiet=True))
     assert not has_tables(settings.warehouse_url or "", "etl.alembic_version"), "the run had begun"

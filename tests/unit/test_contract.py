@@ -89,6 +89,17 @@ def test_a_business_day_lies_in_our_time() -> None:
         ("{primary_key: [a], delete_polcy: keep}", "[{name: a, data_type: text}]", "unknown key delete_polcy; known"),
         ("{primary_key: [a]}", "[{name: a, data_type: text, config: {meta: {requird: true}}}]", "t.a has the unknown"),
         ("{primary_key: [a]}", "[{name: a, data_type: text, config: {meta: {required: 'no'}}}]", "required 'no'"),
+        # ... and so was a key that stood beside the place where it is read
+        ("{primary_key: [a]}", "[{name: a, data_type: text, required: true}]", "t.a has required beside config.meta"),
+        ("{primary_key: [a]}", "[{name: a, data_type: text, config: {required: true}}]", "has required beside"),
+        ("{primary_key: [a]}", "[{name: a, data_type: text, meta: {required: true}}]", "has required beside"),
+        ("{primary_key: [a]}}, cursor: a, tags: {a: b", "[{name: a, data_type: text}]", "t has cursor beside config"),
+        (
+            "{primary_key: [a]}, delete_policy: keep",
+            "[{name: a, data_type: text}]",
+            "t has delete_policy beside config",
+        ),
+        ("{primary_key: [a]}", "[{name: a, data_type: text, config: [required]}]", "t.a has a config or meta without"),
         (
             "{primary_key: [a], rules: [{name: r, severity: error, expect: 'true', uniqe: [a]}]}",
             "[{name: a, data_type: text}]",

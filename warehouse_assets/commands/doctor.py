@@ -79,6 +79,13 @@ def _home(settings: Settings) -> str:
     return f"{settings.home} ({free / 2**30:.0f} GiB free)"
 
 
+def _contract() -> str:
+    from warehouse_assets.source.contract import load_contract
+
+    contract = load_contract()
+    return f"{len(contract.tables)} tables in {len(contract.systems)} systems"
+
+
 def _profile(name: str) -> str:
     from warehouse_assets.source.profiles.manifest import read_manifest
     from warehouse_assets.source.profiles.profile import profile_directory
@@ -117,7 +124,7 @@ def _manifest(settings: Settings) -> str:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Examine Python, packages, home, profile, server, databases, migrations and the dbt project, one after another."""
+    """Examine Python, packages, home, profile, server, databases, migrations, contract and dbt project, in order."""
     yield _examined("python", _python)
     yield _examined("packages", _lock)
     home = _examined("home", partial(_home, settings))
@@ -133,7 +140,10 @@ def examine(settings: Settings) -> Iterator[Finding]:
         for name in ("operational", "warehouse", "dagster"):
             yield _examined(f"database {name}", partial(_database, getattr(databases, name)))
         yield _examined("migrations", partial(_migrations, databases.warehouse))
-    yield _examined("dbt project", partial(_manifest, settings))
+    contract = _examined("contract", _contract)
+    yield contract
+    if contract.is_well:
+        yield _examined("dbt project", partial(_manifest, settings))
 
 
 def print_findings(console: Console, findings: Iterator[Finding]) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from psycopg import sql
 
 from warehouse_assets.database.connections import connect
+from warehouse_assets.database.databases import refuse_unreadable_urls
 from warehouse_assets.errors import UserError
 from warehouse_assets.settings import PROJECT_ROOT, Settings
 
@@ -34,8 +35,10 @@ def check_storage(settings: Settings) -> None:
     Dagster itself tries a wrong URL for half a minute and ends in tracebacks.
 
     Raises:
-        UserError: the database cannot be reached, or the user may not make Dagster's tables in it or write to them.
+        UserError: a URL cannot be read, the database cannot be reached, or the user may not make Dagster's tables
+            in it or write to them.
     """
+    refuse_unreadable_urls(settings)
     if settings.dagster_url is None:
         return
     with connect(settings.dagster_url, application_name="warehouse", autocommit=True) as connection:

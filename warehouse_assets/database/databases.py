@@ -3,7 +3,9 @@
 import os
 from dataclasses import dataclass, field
 
+from warehouse_assets.database.connections import url_parameters
 from warehouse_assets.database.embedded import EmbeddedServer
+from warehouse_assets.errors import UserError
 from warehouse_assets.settings import Settings
 
 #: What the user exports for servers of another place, and no parameter of a URL can set aside.
@@ -38,12 +40,30 @@ def needs_embedded(settings: Settings) -> bool:
     return None in (settings.warehouse_url, settings.source_url, settings.dagster_url)
 
 
+def refuse_unreadable_urls(settings: Settings) -> None:
+    """Refuse a URL of the user's that libpq cannot read, by the name of its variable.
+
+    Raises:
+        UserError: one cannot be read.
+    """
+    for variable, url in (
+        ("WAREHOUSE_DATABASE_URL", settings.warehouse_url),
+        ("WAREHOUSE_SOURCE_URL", settings.source_url),
+        ("DAGSTER_POSTGRES_URL", settings.dagster_url),
+    ):
+        try:
+            url_parameters(url or "")
+        except UserError as error:
+            raise UserError(f"{variable}: {error}") from None
+
+
 def resolve(settings: Settings) -> Databases:
     """Return the URL of each database: the user's own where set, else the embedded server's, started if it is down.
 
     Raises:
-        UserError: the embedded server cannot be started.
+        UserError: a URL cannot be read, or the embedded server cannot be started.
     """
+    refuse_unreadable_urls(settings)
     if settings.source_url and settings.warehouse_url and settings.dagster_url:
         return Databases(settings.source_url, settings.warehouse_url, settings.dagster_url, None, is_warehouse_own=True)
     if settings.source_url is settings.warehouse_url is settings.dagster_url is None:

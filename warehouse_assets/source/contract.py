@@ -224,9 +224,16 @@ def _names(value: Any) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(map(str, value or ()))
 
 
-def _meta(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    meta = (entry.get("config") or {}).get("meta") or {}
-    return meta if isinstance(meta, Mapping) else {}
+def _meta(path: Path, where: str, entry: Mapping[str, Any], known: tuple[str, ...]) -> Mapping[str, Any]:
+    """What stands under ``config.meta``; refuses keys that nothing reads there, and those that stand beside it."""
+    config = entry.get("config") or {}
+    meta = config.get("meta") or {} if isinstance(config, Mapping) else None
+    if not isinstance(meta, Mapping):
+        raise _fail(path, where, "has a config or meta without keys below it")
+    _expect_known(path, where, meta, known)
+    if beside := [key for key in known if key in entry or key in config or key in (entry.get("meta") or {})]:
+        raise _fail(path, where, f"has {', '.join(beside)} beside config.meta; move it there, or nothing reads it")
+    return meta
 
 
 def _parse_column(path: Path, table: str, entry: Mapping[str, Any]) -> Column:
@@ -239,8 +246,7 @@ def _parse_column(path: Path, table: str, entry: Mapping[str, Any]) -> Column:
             f"{table}.{name}",
             f"has data_type {data_type!r}; use one of {', '.join(COLUMN_TYPES)} or numeric(p,s)",
         )
-    meta = _meta(entry)
-    _expect_known(path, f"{table}.{name}", meta, _COLUMN_KEYS)
+    meta = _meta(path, f"{table}.{name}", entry, _COLUMN_KEYS)
     if not isinstance(meta.get("required", False), bool):
         raise _fail(path, f"{table}.{name}", f"has required {meta['required']!r}; use true or false")
     return Column(
@@ -277,9 +283,8 @@ def _parse_rule(path: Path, table: str, entry: Mapping[str, Any]) -> Rule:
 
 def _parse_table(path: Path, system: str, entry: Mapping[str, Any]) -> Table:
     name = str(entry.get("name"))
-    meta = _meta(entry)
     _expect_name(path, "a table", name)
-    _expect_known(path, name, meta, _TABLE_KEYS)
+    meta = _meta(path, name, entry, _TABLE_KEYS)
     columns = tuple(_parse_column(path, name, column) for column in entry.get("columns") or ())
     table = Table(
         system=system,
