@@ -60,6 +60,13 @@ class Deployment:
             **os.environ, **urls, "WAREHOUSE_HOME": str(home), "DAGSTER_HOME": str(home / "dagster"),
         }  # fmt: skip
 
+        self._urls = urls
+
+    def environment_of(self, name: str) -> dict[str, str]:
+        """The environment of a service: of the databases it is told those that its entry names."""
+        told = self.services[name]["environment"]
+        return {key: value for key, value in self.environment.items() if key not in self._urls or key in told}
+
     def words(self, command: list[str]) -> list[str]:
         """A command of the file, with this machine's ports, its own interpreter and the workspace of the test."""
         program, *rest = [word for word in command if word != "CMD"]
@@ -79,8 +86,9 @@ class Deployment:
         for name in names:
             log = self._stack.enter_context((self.home / f"{name}.log").open("w"))
             process = subprocess.Popen(
-                self.words(self.services[name]["command"]), cwd=ROOT, env=self.environment, stdout=log, stderr=log
-            )
+                self.words(self.services[name]["command"]),
+                cwd=ROOT, env=self.environment_of(name), stdout=log, stderr=log,
+            )  # fmt: skip
             self._processes.append(process)
         deadline = time.monotonic() + 120
         for name in names:

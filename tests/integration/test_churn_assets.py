@@ -138,6 +138,19 @@ def test_yesterdays_predictions_stay(connection: psycopg.Connection, months: pd.
     assert predictions(connection) == after
 
 
+# Regression: a row dated too late moved the data's clock on; corrected, its scores stayed the ones that were served.
+def test_predictions_of_days_that_have_not_come_go(connection: psycopg.Connection, months: pd.DataFrame) -> None:
+    build_features(connection, months)
+    service.train_model(connection, None)
+    service.score_customers(connection, None)
+    before = predictions(connection)
+    build_features(connection, pd.concat([months, latest(months).assign(month=pd.Timestamp("2026-03-01"))]))
+    service.score_customers(connection, None)
+    build_features(connection, months)
+    assert service.score_customers(connection, None).state == "scored"
+    assert predictions(connection) == before
+
+
 @pytest.mark.parametrize("rows", [0, 50])
 def test_too_little_data_is_said_in_words(connection: psycopg.Connection, months: pd.DataFrame, rows: int) -> None:
     build_features(connection, months.head(rows))

@@ -23,7 +23,7 @@ from warehouse_assets.commands.run import RunRequest, run_warehouse
 from warehouse_assets.commands.server import migrate_all
 from warehouse_assets.database.embedded import EmbeddedServer
 from warehouse_assets.errors import UserError
-from warehouse_assets.operate.storage import EventLog
+from warehouse_assets.operate.storage import EventLog, WarehouseStorage
 from warehouse_assets.settings import Settings
 
 
@@ -150,3 +150,31 @@ def test_a_server_that_is_gone_is_waited_for_once(monkeypatch: pytest.MonkeyPatc
         log.store_event(event)
     with pytest.raises(OperationalError, match="Connection refused"):
         log.store_event(event)
+
+
+# Regression: it asked for all three databases, and started an embedded server for those that were not given.
+def test_dagsters_own_database_is_enough_for_its_storage(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, make_home: Callable[[str], Path]
+) -> None:
+    home = make_home("storage alone")
+    for name in ("WAREHOUSE_SOURCE_URL", "WAREHOUSE_DATABASE_URL"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("WAREHOUSE_HOME", str(home))
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", settings.dagster_url or "")
+    storage = WarehouseStorage.from_config_value(None, {})
+    for part in (storage.event_log_storage, storage.run_storage, storage.schedule_storage):
+        part.dispose()
+    assert has_tables(settings.dagster_url or "", "event_logs")
+    assert not list(home.iterdir())
+
+
+# Regression: a web server that was started before a migration never saw the tables that it made.
+def test_a_table_that_comes_later_is_seen(settings: Settings) -> None:
+    log = EventLog(settings.dagster_url or "", should_autocreate_tables=True)
+    assert log.has_table("event_logs")
+    assert log.has_asset_key_col("asset_key")
+    assert not log.has_table("made_later")
+    with psycopg.connect(settings.dagster_url or "") as connection:
+        connection.execute("create table made_later ()")
+    assert log.has_table("made_later")
+    log.dispose()

@@ -3,6 +3,7 @@
 import datetime as dt
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -100,6 +101,17 @@ def test_session_is_utc_and_utf8_on_a_server_that_is_not(
         connection.rollback()
         assert connection.execute("select now()").fetchone()[0].utcoffset() == dt.timedelta(0)  # type: ignore[index]  # a select without from has one row
         assert not connection.autocommit
+
+
+# Regression: locks went with their idle session, while the run or build that held them went on.
+def test_no_limit_of_the_server_ends_an_idle_session(warehouse_url: str) -> None:
+    limits = "?options=-c%20idle_session_timeout%3D50%20-c%20idle_in_transaction_session_timeout%3D50"
+    with connect(warehouse_url + limits, application_name="test", autocommit=True) as connection:
+        time.sleep(0.3)
+        with connection.transaction():
+            connection.execute("select 1")
+            time.sleep(0.3)
+        assert connection.execute("select 1").fetchone() == (1,)
 
 
 # Regression: a source whose dates are written as in Germany ended every run with a traceback.

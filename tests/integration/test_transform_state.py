@@ -1,5 +1,9 @@
 """Which data tests have passed, as the warehouse remembers it."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
 import psycopg
 import pytest
 
@@ -44,6 +48,26 @@ def no_wait(text: str) -> None:
 def test_a_server_that_went_away_took_the_lock_along(warehouse_url: str) -> None:
     with psycopg.connect(warehouse_url) as connection, raw_stands_still(connection, no_wait):
         connection.close()
+
+
+# Regression: a role's limit on statements ended a run that waited for another's build.
+def test_a_lock_is_waited_for_beyond_the_limits_of_a_role(warehouse_url: str) -> None:
+    told: list[str] = []
+    limits = "?options=-c%20statement_timeout%3D50%20-c%20lock_timeout%3D50"
+    with (
+        psycopg.connect(warehouse_url) as first,
+        psycopg.connect(warehouse_url + limits) as second,
+        ThreadPoolExecutor(1) as pool,
+        ExitStack() as building,
+    ):
+        building.enter_context(raw_stands_still(first, no_wait))
+        building.callback(time.sleep, 0.3)
+        waiting = pool.submit(lambda: raw_stands_still(second, told.append).__enter__())
+        building.close()
+        waiting.result(timeout=10)
+        assert told == ["another run extracts or builds models: this one waits until it has ended"]
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            second.execute("select pg_sleep(1)")
 
 
 def test_a_server_that_goes_away_while_rows_are_counted_is_one_sentence(warehouse_url: str) -> None:

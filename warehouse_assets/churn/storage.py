@@ -75,11 +75,13 @@ def write_predictions(
 ) -> int:
     """Replace the predictions of the one month in ``scored`` (as `training.score` returns), in the open transaction.
 
-    Readers see the old rows until the commit. Returns the rows written.
+    Those of later days go too: a row dated too late had moved the data's clock there, and was corrected. Readers see
+    the old rows until the commit. Returns the rows written.
     """
     rows: list[dict[str, Any]] = scored.to_dict(orient="records")  # type: ignore[assignment]  # keys are the column names
-    months = {row[MONTH].date() for row in rows}
-    connection.execute("delete from ml.churn_prediction where as_of = any(%s)", (list(months),))
+    connection.execute(
+        "delete from ml.churn_prediction where as_of >= %s", (min((row[MONTH].date() for row in rows), default=None),)
+    )
     statement = """
         copy ml.churn_prediction (
             customer_id, as_of, model_version_id, churn_probability, churn_score, risk_tier, factors, reasons,

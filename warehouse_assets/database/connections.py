@@ -63,8 +63,8 @@ def connect(url: str, *, application_name: str, autocommit: bool = False) -> psy
         raise UserError(
             f"The server of {_where(parameters)} is PostgreSQL {version}; use PostgreSQL {MINIMUM_VERSION} or later."
         )
-    # Models are computed, and snapshots kept, between the statements of a transaction: a server's limit does not fit.
-    connection.execute("set idle_in_transaction_session_timeout = 0")
+    # Locks are held, models computed, and snapshots kept between statements: a server's limits do not fit.
+    connection.execute("set idle_in_transaction_session_timeout = 0; set idle_session_timeout = 0")
     if connection.info.parameter_status("TimeZone") != "UTC":
         connection.execute("set time zone 'UTC'")
     if not (connection.info.parameter_status("DateStyle") or "ISO").startswith("ISO"):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import LiteralString
 
 import psycopg
+from psycopg import sql
 
 from warehouse_assets.telling import Tell
 
@@ -47,4 +48,10 @@ def _lock(connection: psycopg.Connection, kind: LiteralString, name: str, tell: 
     found = connection.execute(f"select pg_try_advisory_lock{kind}(hashtextextended(%s, 0))", (name,)).fetchone()
     if found is None or not found[0]:
         tell(why)
-        connection.execute(f"select pg_advisory_lock{kind}(hashtextextended(%s, 0))", (name,))
+        connection.execute(
+            sql.SQL(
+                # however long that takes: a limit on statements or locks is not meant for it
+                "set local statement_timeout = 0; set local lock_timeout = 0; "
+                "select pg_advisory_lock{}(hashtextextended({}, 0))"
+            ).format(sql.SQL(kind), sql.Literal(name))
+        )

@@ -1,8 +1,8 @@
 """Dagster's own storage: the database ``DAGSTER_POSTGRES_URL`` names, else ``dagster`` on the embedded server."""
 
 import time
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 from dagster import EventLogEntry
@@ -20,7 +20,7 @@ _GIVEN_UP_SECONDS = 60.0
 
 
 class EventLog(PostgresEventLogStorage):
-    """Dagster's event log, which asks once what its tables have, not at each event (a second of a quiet run).
+    """Dagster's event log, which does not ask at each event what its tables have (a second of a quiet run).
 
     Where the server is gone, the first event waits the ten seconds in which Dagster tries again; others fail at once.
     """
@@ -42,15 +42,23 @@ class EventLog(PostgresEventLogStorage):
             self._given_up_until = time.monotonic() + _GIVEN_UP_SECONDS
             raise
 
-    @cache  # noqa: B019  one event log lives as long as its process
     def has_table(self, table_name: str) -> bool:
         """Whether the table is there."""
-        return bool(super().has_table(table_name))
+        return self._has(table_name, super().has_table)
 
-    @cache  # noqa: B019
     def has_asset_key_col(self, column_name: str) -> bool:
         """Whether the table of asset keys has the column."""
-        return bool(super().has_asset_key_col(column_name))
+        return self._has(f"asset_keys.{column_name}", lambda _: super(EventLog, self).has_asset_key_col(column_name))
+
+    def _has(self, name: str, ask: Callable[[str], Any]) -> bool:
+        """Whether it is there, asked until it is: a migration may add it while this process runs."""
+        if name not in self._found and ask(name):
+            self._found.add(name)
+        return name in self._found
+
+    @cached_property
+    def _found(self) -> set[str]:
+        return set()
 
 
 class WarehouseStorage(DagsterPostgresStorage):
@@ -77,6 +85,7 @@ class WarehouseStorage(DagsterPostgresStorage):
 
         SQLAlchemy reads fewer ways of writing a URL than libpq does, so it is given what libpq read.
         """
-        parameters = url_parameters(resolve(Settings.from_env()).dagster)
+        settings = Settings.from_env()
+        parameters = url_parameters(settings.dagster_url or resolve(settings).dagster)
         url = URL.create("postgresql", query={"application_name": "dagster", **parameters})
         return cls(url.render_as_string(hide_password=False), inst_data)

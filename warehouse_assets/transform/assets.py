@@ -21,7 +21,7 @@ from warehouse_assets.errors import UserError
 from warehouse_assets.options import RunOptions
 from warehouse_assets.source.contract import load_contract
 from warehouse_assets.telling import now_and_then, tell_run
-from warehouse_assets.transform.invoke import dbt_sentence, start_dbt_build
+from warehouse_assets.transform.invoke import dbt_sentence, ended_on_leaving, start_dbt_build
 from warehouse_assets.transform.pages import kept_metadata, model_built, with_page_metadata
 from warehouse_assets.transform.plan import (
     all_asked_for,
@@ -165,11 +165,14 @@ def _asset_set(manifest: Mapping[str, Any], *, name: str, select: str, exclude: 
                     )
                     try:
                         built = 0
-                        for event in invocation.stream():
-                            built += model_built(event) is not None
-                            tell_of("dbt", f"{built} of {len(plan.build)} models built")
-                            yield from unchanged.above(event)
-                            yield with_page_metadata(event, manifest, translator, connection, invocation.target_path)
+                        with ended_on_leaving(invocation.process):
+                            for event in invocation.stream():
+                                built += model_built(event) is not None
+                                tell_of("dbt", f"{built} of {len(plan.build)} models built")
+                                yield from unchanged.above(event)
+                                yield with_page_metadata(
+                                    event, manifest, translator, connection, invocation.target_path
+                                )
                     except DagsterDbtCliRuntimeError as error:
                         yield from standing  # a failed run shows them too
                         raise UserError(dbt_sentence(str(error))) from error

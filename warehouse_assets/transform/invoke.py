@@ -3,8 +3,11 @@
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
@@ -91,3 +94,21 @@ def start_dbt_build(
         adapter=None,
         cli_version=Version(installed_version("dbt-core")),
     )
+
+
+@contextmanager
+def ended_on_leaving(process: "subprocess.Popen[bytes]", seconds: float = 10) -> Iterator[None]:
+    """End the program of dbt when this is left: where raw stands still no more, none goes on that nobody waits for.
+
+    Asked to end, it has the server give up its statements; after some seconds it is killed, and its transactions go.
+    """
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

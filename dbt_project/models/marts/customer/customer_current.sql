@@ -125,7 +125,6 @@ departure as (
 stream as (
     select
         agreements.customer_id,
-        count(*) as agreements,
         bool_or(agreements.waste_stream = 'recycling') as has_recycling,
         bool_or(agreements.waste_stream = 'organics') as has_organics
     from agreements
