@@ -262,6 +262,27 @@ def test_columns_change_in_place_under_grants_and_views(shop: Shop) -> None:
     assert shop.query("select most_usd from marts.sale_day where sale_date = '2024-02-02'")[0][0] == 20
 
 
+# Regression: of a change in YAML alone nothing was built: a contract that the table broke passed for ever.
+def test_a_contract_that_changes_alone_is_enforced(shop: Shop) -> None:
+    shop.dbt("run")
+    yaml_file = shop.project / "models" / "models.yml"
+    yaml_file.write_text(SCHEMA.replace("{name: sales, data_type: integer}", "{name: sales, data_type: text}"))
+    shop.sell(("2024-01-31", 7))
+    _, failed = shop.try_dbt("run", "--select", "sale_day")
+    assert "data type mismatch" in failed["sale_day"]
+    unique = "config: {contract: {enforced: true}, indexes: [{columns: [sale_date], unique: true}]}"
+    yaml_file.write_text(SCHEMA.replace("config: {contract: {enforced: true}}", unique))
+    shop.dbt("run", "--select", "balance")
+    assert shop.rebuilt("balance") is None
+    assert shop.query("select count(*) from pg_indexes where tablename = 'balance' and indexdef like '%UNIQUE%'") == [
+        (1,)
+    ]
+    kept = SCHEMA.replace("{name: sales, data_type: integer}", "{name: sales, data_type: integer, description: Sold.}")
+    yaml_file.write_text(kept)
+    assert "sale_day" in shop.dbt("run", "--select", "sale_day")
+    assert shop.rebuilt("sale_day") == 3  # words build nothing
+
+
 def test_a_view_on_a_column_that_goes_stops_the_build_in_plain_words(shop: Shop) -> None:
     shop.dbt("run")
     shop.query("create view public.amounts as select amount_usd from marts.sale_day")

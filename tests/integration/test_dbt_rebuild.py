@@ -10,7 +10,10 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from dbt_company import DbtCompany
+from dbt_company import TIME_ZONE, DbtCompany
+
+from warehouse_assets.transform.plan import code_version, models_of
+from warehouse_assets.transform.project import macros_version
 
 
 def assert_equals_full_build(company: DbtCompany) -> None:
@@ -141,6 +144,16 @@ def test_changed_code_rebuilds_the_model_and_all_made_from_it(company: DbtCompan
     # the code of a model is also that of everything it is made from
     codes = dict(company.query("select model, code_version from etl.model_build"))
     assert codes["route_stop"] != codes["route_run"]
+
+
+def test_a_run_and_dbt_number_the_code_alike(company: DbtCompany) -> None:
+    company.dbt("run")
+    manifest = company.manifest()
+    expected = {
+        name: code_version(manifest, node["unique_id"], TIME_ZONE, macros_version())
+        for name, node in models_of(manifest).items()
+    }
+    assert dict(company.query("select model, code_version from etl.model_build")) == expected
 
 
 def test_views_and_grants_on_a_table_survive_full_builds(company: DbtCompany) -> None:

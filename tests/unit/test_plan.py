@@ -153,9 +153,20 @@ def test_only_tests_of_what_moved_are_run(
     assert set(tests.standing) == set(TESTS) - run - waiting
 
 
-def test_a_change_above_changes_the_code_of_all_below() -> None:
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("checksum", {"checksum": "edited"}),
+        # Regression: of what only YAML said, nothing was built.
+        ("contract", {"enforced": True, "checksum": "edited"}),
+        ("constraints", [{"type": "primary_key", "columns": ["load_id"]}]),
+        ("columns", {"load_id": {"name": "load_id", "constraints": [{"type": "not_null"}]}}),
+        ("config", {"materialized": "ephemeral", "indexes": [{"columns": ["load_id"]}]}),
+    ],
+)
+def test_a_change_above_changes_the_code_of_all_below(key: str, value: Any) -> None:
     changed = copy.deepcopy(MANIFEST)
-    changed["nodes"]["model.w.joined"]["checksum"]["checksum"] = "edited"
+    changed["nodes"]["model.w.joined"][key] = value
     moved = {
         name
         for name in NAMES

@@ -78,9 +78,32 @@ def test_the_project_is_parsed_when_a_file_has_changed(parser: Parser, tmp_path:
     assert parser.runs == 2
 
 
+# Regression: two releases that shared a home were taken for each other, and the older could not be gone back to.
+@pytest.mark.parametrize("change", ["file", "folder", "version"])
+def test_what_dbt_knows_of_another_release_is_forgotten(
+    parser: Parser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    settings = Settings(home=tmp_path / "home")
+    project.ensure_manifest(settings)
+    known = tmp_path / "home" / "dbt" / "partial_parse.msgpack"
+    known.write_text("what dbt knows")
+    project.ensure_manifest(settings, "postgresql://b@db/wh")
+    assert known.exists(), "another connection is no other release"
+    if change == "file":
+        (project.DBT_PROJECT_DIR / "models" / "a.sql").write_text("select 2")
+    elif change == "folder":
+        monkeypatch.setattr(project, "DBT_PROJECT_DIR", project.DBT_PROJECT_DIR.rename(tmp_path / "dbt_project"))
+    else:
+        monkeypatch.setattr(project, "version", lambda package: f"another {package}")
+    project.ensure_manifest(settings)
+    assert parser.runs == 3
+    assert not known.exists()
+
+
 # Regression: a changed macro reached no view, and of a table by days only the days to come.
 def test_a_changed_macro_or_variable_is_other_code(parser: Parser) -> None:
-    manifest = {"nodes": {"model.w.a": {"name": "a", "checksum": {"checksum": "1"}, "depends_on": {"nodes": []}}}}
+    model = {"name": "a", "checksum": {"checksum": "1"}, "config": {}, "depends_on": {"nodes": []}}
+    manifest = {"nodes": {"model.w.a": model}}
     versions = []
     for path, text in (("macros/tons.sql", "1"), ("macros/tons.sql", "2"), ("dbt_project.yml", "vars: {a: 1}")):
         (project.DBT_PROJECT_DIR / path).write_text(text)

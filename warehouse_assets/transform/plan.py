@@ -6,6 +6,7 @@ has not passed: it is new, it failed, or a killed run left it out.
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,6 +14,8 @@ from typing import Any
 
 from warehouse_assets.transform.project import macros_version
 
+# What shapes a model's table, beside its SQL and its columns.
+_MODEL_SETTINGS = ("materialized", "day", "sources", "reach", "running", "indexes")
 # What a test does about failures, beside its SQL.
 _TEST_SETTINGS = ("severity", "where", "error_if", "warn_if", "fail_calc", "limit")
 
@@ -144,7 +147,9 @@ def unnamed_sources(manifest: Mapping[str, Any], undated: Collection[str]) -> di
 
 
 def code_version(manifest: Mapping[str, Any], unique_id: str, time_zone: str, macros: str) -> int:
-    """One number for a model's code, that of all models above it, and all macros; the macro of this name must agree.
+    """One number for a model's code and contract, those of all models above it, and all macros.
+
+    The macro of this name must agree: else each build makes every model anew.
 
     Args:
         manifest: dbt's manifest.
@@ -157,10 +162,22 @@ def code_version(manifest: Mapping[str, Any], unique_id: str, time_zone: str, ma
     while waiting:
         node = manifest["nodes"].get(name := waiting.pop())
         if node is not None and name not in seen:
-            seen[name] = f"{node['name']}={node['checksum']['checksum']}"
+            seen[name] = f"{node['name']}={node['checksum']['checksum']}={_shape(node)}"
             waiting += node["depends_on"]["nodes"]
     entries = [*sorted(seen.values()), f"time_zone={time_zone}", f"macros={macros}"]
     return _number(",".join(entries))
+
+
+def _shape(node: Mapping[str, Any]) -> str:
+    """What YAML says of a model's table: its contract, constraints and settings. A description alone builds nothing."""
+    constraints = [[each["type"], each.get("columns")] for each in node.get("constraints", ())]
+    columns = [
+        [column["name"], [each["type"] for each in column.get("constraints", ())]]
+        for column in node.get("columns", {}).values()
+    ]
+    settings = [node["config"].get(key) for key in _MODEL_SETTINGS]
+    checksum = node.get("contract", {}).get("checksum")
+    return json.dumps([checksum, constraints, columns, settings], sort_keys=True)
 
 
 def data_tests(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,8 @@ def macros_version() -> str:
 
 
 def _fingerprint(environment: Mapping[str, str]) -> str:
-    digest = hashlib.sha256()
+    made_with = [str(DBT_PROJECT_DIR), version("dbt-core"), version("dbt-postgres")]
+    digest = hashlib.sha256("\0".join(made_with).encode())
     for name in sorted(environment):
         if "PASSWORD" not in name:
             digest.update(f"{name}={environment[name]}\0".encode())
@@ -118,6 +120,9 @@ def ensure_manifest(settings: Settings, warehouse_url: str | None = None) -> Pat
             return manifest_path(settings)
         # Gone while dbt writes, and there at once or not at all: a killed parse is not taken for a finished one.
         known.unlink(missing_ok=True)
+        if state.get("files") != files_only:
+            # dbt tells files by their times: those of another release, or put back, it would take for the ones it knows
+            (target / "partial_parse.msgpack").unlink(missing_ok=True)
         run_dbt_parse(target, environment)
         partial = known.with_suffix(".part")
         partial.write_text(json.dumps({"files": files_only, "all": _fingerprint(environment)}))

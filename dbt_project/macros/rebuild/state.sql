@@ -52,19 +52,32 @@
 {% endmacro %}
 
 
-{#- One number for the model's own code, the code of every model it is made from, the time zone, and the macros.
+{#- One number for the model's own code and contract, those of every model it is made from, the time zone, and the macros.
 
-    The first 15 hex digits of md5 over the sorted entries `name=checksum`, comma separated. A change in a view
+    The first 15 hex digits of md5 over the sorted entries `name=checksum=shape`, comma separated. A change in a view
     upstream changes it, which the model's own checksum would not tell. Which macros a model uses is not asked: a change
-    in one builds every model anew. -#}
+    in one builds every model anew. Asked for several times a model: kept in dbt's graph, as rebuild_plan is. -#}
 {% macro code_version() %}
+    {%- set versions = graph.setdefault('code_versions', {}) -%}
+    {%- if model.unique_id not in versions -%}
+        {%- do versions.update({model.unique_id: find_code_version()}) -%}
+    {%- endif -%}
+    {%- do return(versions[model.unique_id]) -%}
+{% endmacro %}
+
+
+{% macro find_code_version() %}
+    {%- set known = graph.setdefault('code_entries', {}) -%}
     {%- set seen = {} -%}
     {%- set waiting = [model.unique_id] -%}
     {%- for _ in range(10000) if waiting -%}
         {%- set unique_id = waiting.pop() -%}
         {%- if unique_id not in seen and unique_id in graph.nodes -%}
             {%- set node = graph.nodes[unique_id] -%}
-            {%- do seen.update({unique_id: node.name ~ '=' ~ node.checksum.checksum}) -%}
+            {%- if unique_id not in known -%}
+                {%- do known.update({unique_id: node.name ~ '=' ~ node.checksum.checksum ~ '=' ~ model_shape(node)}) -%}
+            {%- endif -%}
+            {%- do seen.update({unique_id: known[unique_id]}) -%}
             {%- do waiting.extend(node.depends_on.nodes) -%}
         {%- endif -%}
     {%- endfor -%}
@@ -72,6 +85,22 @@
         'time_zone=' ~ company_time_zone(), 'macros=' ~ env_var('WAREHOUSE_DBT_MACROS', '')
     ] -%}
     {%- do return((local_md5(entries | join(',')))[:15] | int(base=16)) -%}
+{% endmacro %}
+
+
+{#- What YAML says of a model's table, as JSON: its contract, constraints and settings. -#}
+{% macro model_shape(node) %}
+    {%- set constraints, columns, settings = [], [], [] -%}
+    {%- for each in node.constraints -%}
+        {%- do constraints.append([each.type, each.columns]) -%}
+    {%- endfor -%}
+    {%- for column in node.columns.values() -%}
+        {%- do columns.append([column.name, column.constraints | map(attribute='type') | list]) -%}
+    {%- endfor -%}
+    {%- for key in ['materialized', 'day', 'sources', 'reach', 'running', 'indexes'] -%}
+        {%- do settings.append(node.config.get(key)) -%}
+    {%- endfor -%}
+    {%- do return(tojson([node.contract.get('checksum'), constraints, columns, settings], sort_keys=true)) -%}
 {% endmacro %}
 
 
