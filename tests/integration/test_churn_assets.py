@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import psycopg
 import pytest
@@ -136,6 +137,25 @@ def test_yesterdays_predictions_stay(connection: psycopg.Connection, months: pd.
     connection.execute("delete from ml.churn_prediction where as_of = %s", (date(2026, 3, 1),))
     connection.rollback()
     assert predictions(connection) == after
+
+
+# Regression: the champion of an easy quarter kept out every model that was tested on harder months.
+def test_months_that_are_hard_for_every_model_keep_no_challenger_out(
+    connection: psycopg.Connection, months: pd.DataFrame
+) -> None:
+    build_features(connection, months)
+    service.train_model(connection, None)
+    harder = months.copy()
+    tested = np.sort(months.loc[months["is_churned_90d"].notna(), "month"].unique())[-3:]
+    is_tested = harder["month"].isin(tested)
+    harder.loc[is_tested, "is_churned_90d"] = (
+        harder.loc[is_tested, "is_churned_90d"].sample(frac=1, random_state=1).to_numpy()
+    )
+    build_features(connection, harder)
+    trained = service.train_model(connection, None)
+    second, first = registry.versions(connection, "churn")
+    assert second.metrics["auc"] < first.metrics["auc"] - max(service.AUC_TOLERANCE, 2 * second.metrics["auc_se"])
+    assert trained.state == "trained, in service"
 
 
 # Regression: a row dated too late moved the data's clock on; corrected, its scores stayed the ones that were served.
