@@ -101,7 +101,7 @@ class PostgresProfile(Profile):
 
 
 class FilesProfile(Profile):
-    """A profile over files, opened at the first read and once until ``close``: each table is made from the same rows."""
+    """A profile over files, opened at the first read and once until ``close``: all tables see the same rows."""
 
     def __init__(
         self, manifest: Manifest, selects: Mapping[str, str], values: Mapping[str, str], source_url: str | None
