@@ -148,6 +148,20 @@ def test_the_age_of_history_is_no_latency(company: DbtCompany) -> None:
     assert 20 <= company.query(hours, day)[0][0] < 30
 
 
+def test_money_by_the_hour_is_that_of_the_ledger(company: DbtCompany) -> None:
+    # Regression: lines without a depot stood under `unassigned` by the hour, at the customer's depot in the ledger,
+    # and invoices without lines were no revenue by the hour.
+    company.source(
+        """
+        update invoice_lines set depot_id = null, updated_at = clock_timestamp() where hashtext(invoice_id) % 4 = 0;
+        delete from invoice_lines where hashtext(invoice_id) % 8 = 1
+        """
+    )
+    company.extract("billing")
+    company.dbt("run", "--select", "+operational_hourly", "+financial_daily")
+    assert company.dbt("test", "--select", "hours_add_up_to_the_money_of_the_financial_day")
+
+
 def test_a_run_of_skipped_stops_alone_needs_no_score(company: DbtCompany) -> None:
     # Regression: a check failed that blocks the models, though nothing had happened by which to judge the run.
     (run,) = company.query(

@@ -18,7 +18,7 @@ expected as (
     union all
     select 'tickets', count(*) from {{ ref('stg_crm__service_tickets') }}
     union all
-    select 'revenue_usd', coalesce(sum(amount_usd), 0) from {{ ref('stg_billing__invoice_lines') }}
+    select 'revenue_usd', coalesce(sum(total_usd - coalesce(tax_usd, 0)), 0) from {{ ref('stg_billing__invoices') }}
     union all
     select 'cost_usd', coalesce(sum(amount_usd), 0) from {{ ref('stg_billing__expenses') }}
     union all

@@ -1,26 +1,13 @@
--- One row per depot and day with money booked: what was invoiced before tax, and what was spent.
-with booked as (
-    select
-        depot_id,
-        invoice_date as operating_date,
-        amount_usd as revenue_usd,
-        null::numeric as expense_usd
-    from {{ ref('stg_billing__invoice_lines') }}
-
-    union all
-
-    select
-        depot_id,
-        expense_date as operating_date,
-        null::numeric as revenue_usd,
-        amount_usd as expense_usd
-    from {{ ref('stg_billing__expenses') }}
+-- One row per depot and day with money booked: the ledger's revenue and expenses, so that there is one revenue of a depot's day.
+with ledger_day as (
+    select * from {{ ref('int_financial__ledger_day') }}
 )
 
 select
-    coalesce(depot_id, 'unassigned') as depot_id,
-    operating_date,
-    coalesce(sum(revenue_usd), 0) as revenue_usd,
-    coalesce(sum(expense_usd), 0) as expense_usd
-from booked
-group by 1, 2
+    depot_id,
+    entry_date as operating_date,
+    coalesce(sum(credit_usd - debit_usd) filter (where account = 'revenue'), 0)::numeric(14, 2) as revenue_usd,
+    coalesce(sum(debit_usd - credit_usd) filter (where account = 'expense'), 0)::numeric(14, 2) as expense_usd
+from ledger_day
+where account in ('revenue', 'expense')
+group by depot_id, entry_date

@@ -5,13 +5,14 @@
         day='operating_date',
         sources=[
             'route_stops', 'route_runs', 'routes', 'depots', 'vehicles', 'shifts', 'loads', 'service_locations',
-            'containers', 'weather', 'surveys', 'service_tickets', 'invoice_lines', 'expenses', 'vehicle_telemetry',
-            'ml.forecast',
+            'containers', 'weather', 'surveys', 'service_tickets', 'invoices', 'invoice_lines', 'payments', 'expenses',
+            'vehicle_telemetry', 'intermediate.int_customer__account', 'ml.forecast',
         ],
-        reach={'surveys': [-7, 0], 'ml.forecast': [-1, -1]},
+        reach={'surveys': [-7, 0], 'payments': [], 'ml.forecast': [-1, -1]},
         indexes=[{'columns': ['depot_id', 'hour_at'], 'unique': false}],
     )
 }}
+-- An empty reach is no day at all: of the ledger, revenue and expenses count here, and payments are neither.
 with stop_hours as (
     select *
     from {{ ref('int_operational__stop_hours') }}
