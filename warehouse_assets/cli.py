@@ -236,7 +236,7 @@ def stop() -> None:
 
 @app.command(epilog="Example: `warehouse reset --yes`")
 def reset(yes: Annotated[bool, typer.Option("--yes", help="Really do it.")] = False) -> None:
-    """Remove everything under WAREHOUSE_HOME: databases, runs, logs. The user's own databases are not touched."""
+    """Remove what the warehouse has under WAREHOUSE_HOME: databases, runs, logs. Nothing of yours is touched."""
     from warehouse_assets.commands.server import reset_home
 
     console.print(reset_home(Settings.from_env(), yes), highlight=False)

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from warehouse_assets.extract.load import extract_system
 from warehouse_assets.operate import probe
 from warehouse_assets.settings import Settings
 from warehouse_assets.source.contract import Contract
-from warehouse_assets.source.profiles import open_profile, profile
+from warehouse_assets.source.profiles import FilesProfile, open_profile, profile
 from warehouse_assets.source.profiles.choice import remember_profile
 
 MOVES = table("moves", {"move_id": "text!", "number": "bigint!"}, ["move_id"], cursor="number")
@@ -33,9 +34,15 @@ def probed_fixture(company: Company, monkeypatch: pytest.MonkeyPatch) -> Company
     return made
 
 
-def moved(company: Company) -> list[str] | None:
+def told(company: Company, *tables: str) -> dict[str, str] | None:
+    """What the source says of each table that has moved, of those named (all if none is)."""
     urls = Settings(company.settings.home, company.warehouse, company.operational, company.warehouse)
-    return probe.moved_tables(urls)
+    return probe.moved_tables(urls, tables or None)
+
+
+def moved(company: Company) -> list[str] | None:
+    said = told(company)
+    return None if said is None else list(said)
 
 
 # Regression: a table that was empty on both sides counted as moved, so that every tick started a run.
@@ -75,7 +82,11 @@ def test_a_row_dated_ahead_is_news_once_and_hides_none(probed: Company) -> None:
     probed.extract()
     assert moved(probed) == []
     probed.source("update notes set updated_at = now() where note_id = 'B'")
-    assert moved(probed) == ["notes"]
+    said = told(probed)
+    assert list(said or ()) == ["notes"]
+    assert told(probed) == said
+    probed.source("update notes set updated_at = now() where note_id = 'B'")
+    assert told(probed) != said, "what it says of it does not stand still either"
     probed.extract()
     probed.source("insert into notes values ('C', '2999-01-02')")
     assert moved(probed) == ["notes"]
@@ -87,6 +98,29 @@ def test_a_table_with_rows_and_no_cursor_counts_as_moved(probed: Company) -> Non
     probed.source("insert into tips values ('1', 'A', '2024-03-02', 5)")
     probed.extract()
     assert moved(probed) == ["tips"]
+
+
+# Without a cursor or a later row nothing else tells whether a table that was not read is worth another try.
+def test_what_is_said_of_a_table_changes_with_its_source(probed: Company) -> None:
+    probed.source("insert into tips values ('1', 'A', '2024-03-02', 5)")
+    probed.source("insert into moves values ('a', 5)")
+    probed.extract()
+    probed.source("insert into moves values ('b', 6)")
+    said = told(probed, "moves", "tips")
+    for statement, is_changed in (
+        ("insert into moves values ('c', 7)", True),
+        ("truncate tips", True),
+        ("alter table moves add column note text", False),  # which nobody reads
+        ("alter table tips alter column site type varchar", True),
+        ("alter table moves drop column number", True),
+        ("alter table moves add column number bigint not null default 5", True),
+    ):
+        before = said
+        probed.source(statement)
+        said = told(probed, "moves", "tips")
+        assert (said != before) == is_changed, statement
+        assert told(probed, "tips", "moves") == said
+    assert list(said or ()) == ["tips"]
 
 
 def test_a_warehouse_never_filled_is_told_apart(probed: Company) -> None:
@@ -141,7 +175,12 @@ def test_a_file_written_anew_under_a_run_has_moved(
     time.sleep(0.02)
     extract(then="id,day\nA,2024-03-01\nB,2024-03-01\n")
     assert company.ask("select count(*) from raw.tips") == [1]
-    assert moved(company) == ["stops", "tips"]
+    said = told(company)
+    assert list(said or ()) == ["stops", "tips"]
+    assert told(company) == said
+    with monkeypatch.context() as untold:  # a server that does not tell, which counts as changed now
+        untold.setattr(FilesProfile, "modified_at", lambda *_: datetime.now(UTC))
+        assert told(company) == told(company) != said
     extract(then="")
     assert company.ask("select count(*) from raw.tips") == [2]
     assert moved(company) == []

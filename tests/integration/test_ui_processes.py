@@ -36,6 +36,19 @@ def test_what_dagster_has_started_ends_with_it(tmp_path: Path, monkeypatch: pyte
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
+# Regression: the log that was said to tell why Dagster had ended was emptied by the next start.
+def test_what_dagster_said_the_time_before_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script, logs = tmp_path / "dagster", tmp_path / "home" / "log"
+    script.write_text("#!/bin/sh\necho started $(ls " + str(logs) + " | wc -l)\n", encoding="utf-8")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    for _ in range(3):
+        assert ui.serve_ui(Settings(home=tmp_path / "home"), 0) == 1
+    assert {path.name: path.read_text() for path in logs.iterdir()} == {
+        "ui.log": "started 2\n", "ui.log.1": "started 2\n"
+    }  # fmt: skip
+
+
 # Regression: five processes of Dagster stayed for ever, schedules included, and `stop` did not mention them.
 @pytest.mark.skipif(not ui._ending_with_us(), reason="needs Linux with setpriv")
 def test_a_killed_ui_leaves_no_process_behind(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 import fcntl
 import os
+import re
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from warehouse_assets.commands.home import process_environment
@@ -20,8 +22,14 @@ from warehouse_assets.source.profiles.choice import remember_profile
 #: How long the sessions of programs that have ended may stay: the server looks after busy ones every 5 s.
 _LEAVING_SECONDS = 10.0
 _UI_LOCK = "ui.lock"
-#: One of these is in every home that was used; a folder with none of them is somebody else's.
-_OF_A_HOME = ("postgres", "dbt", "dagster", "log")
+#: The folders of a home that are the product's alone, each with the file that it puts there first. The text is in ours
+#: and in no other: Dagster's home of another project holds a file of the same name.
+_FIRST_FILES = {"postgres": ("lock", ""), "dbt": ("parse.lock", ""), "dagster": ("dagster.yaml", "warehouse_assets")}
+#: One of them that is being removed: put aside first, so that it is known whatever is left of it.
+_PUT_ASIDE = re.compile(rf"({'|'.join(_FIRST_FILES)})-removed-[0-9a-f]{{8}}")
+_FOLDERS = (*_FIRST_FILES, "log")
+#: What else the product writes in a home, beside PostgreSQL's log.
+_LOGS = re.compile(r"run-[0-9a-f-]{36}\.log|ui\.log(\.1)?")
 
 
 def start_server(settings: Settings) -> str:
@@ -93,27 +101,75 @@ def _users(server: EmbeddedServer) -> list[str]:
 
 
 def reset_home(settings: Settings, confirmed: bool) -> str:
-    """Remove the home with the embedded databases; return what to tell the user.
+    """Remove the embedded databases, runs and logs of a home, and the home if nothing else is in it.
+
+    Returns:
+        What to tell the user: what else is in it stays, and is named.
 
     Raises:
-        UserError: it was not confirmed, the home is no folder of the product's alone, or something in it stays.
+        UserError: it was not confirmed, the home holds the product or the user's home directory, none of it is the
+            product's, or something of the product stays.
     """
     home = settings.home
     if not confirmed:
-        raise UserError(f"This removes everything in {home}; say `warehouse reset --yes` to do it.")
+        raise UserError(f"This removes the databases, runs and logs in {home}; say `warehouse reset --yes` to do it.")
     if not home.exists():
         return f"Nothing to remove: {home} does not exist."
     for folder, what in ((PROJECT_ROOT, "the product itself"), (Path(os.path.expanduser("~")), "your home directory")):
         if folder.is_relative_to(home):
-            raise UserError(f"{home} holds {what}, which `warehouse reset` would remove; set WAREHOUSE_HOME.")
-    if home.is_dir() and any(home.iterdir()) and not any((home / name).exists() for name in _OF_A_HOME):
+            raise UserError(f"{home} holds {what}, so it is not reset; set WAREHOUSE_HOME to a folder of its own.")
+    if not home.is_dir():
+        raise UserError(f"{home} is a file; set WAREHOUSE_HOME to the home you mean.")
+    own = _own_folders(home)
+    if not own and not all(_is_unfilled(path) for path in home.iterdir()):
         raise UserError(f"{home} holds files, and none of the warehouse's; set WAREHOUSE_HOME to the home you mean.")
-    embedded_server(settings).destroy()
-    shutil.rmtree(home, ignore_errors=True)
-    left = next(home.iterdir(), None) if home.is_dir() else home  # the empty folder of a volume stays
-    if left is not None and left.exists():
-        raise UserError(f"{left} could not be removed; remove it as the user it belongs to.")
-    return f"Removed {home}."
+    files = [home / _UI_LOCK, *(path for path in home.glob("log/*") if _LOGS.fullmatch(path.name))] if own else []
+    if home / "postgres" in own:
+        files.append(home / "log" / "postgres")
+        embedded_server(settings).destroy()
+    for path in files:
+        _remove(path)
+    for path in _own_folders(home):  # last: as long as one is there, the next reset knows the home for what it is
+        _remove(path if _PUT_ASIDE.fullmatch(path.name) else _put_aside(path))
+    for path in (*(home / name for name in _FOLDERS), home):
+        with suppress(OSError):  # not there, or not empty; the empty folder of a volume stays too
+            path.rmdir()
+    if not home.exists() or not (names := sorted(path.name for path in home.iterdir())):
+        return f"Removed {home}."
+    if left := [path for path in (*files, *_own_folders(home)) if os.path.lexists(path)]:
+        raise UserError(f"{left[0]} could not be removed; remove it as the user it belongs to.")
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"Removed the warehouse from {home}; what else is in it stays: {', '.join(names[:5])}{more}."
+
+
+def _own_folders(home: Path) -> list[Path]:
+    """The folders of a home that the product made and filled, and what is left of those that were put aside."""
+    made = [home / name for name, (file, text) in _FIRST_FILES.items() if _holds(home / name / file, text)]
+    return [*made, *(path for path in home.iterdir() if _PUT_ASIDE.fullmatch(path.name))]
+
+
+def _holds(file: Path, text: str) -> bool:
+    return file.is_file() and (not text or text in file.read_text(encoding="utf-8", errors="replace"))
+
+
+def _is_unfilled(path: Path) -> bool:
+    """Whether this is one of the product's folders in which there is nothing yet, or no longer."""
+    return path.name in _FOLDERS and path.is_dir() and not any(path.iterdir())
+
+
+def _put_aside(path: Path) -> Path:
+    with suppress(OSError):  # a volume of its own stays where it is
+        return path.rename(path.with_name(f"{path.name}-removed-{secrets.token_hex(4)}"))
+    return path
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a link or a folder with all that is in it, as far as this account may."""
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def migrate_all(settings: Settings) -> str:

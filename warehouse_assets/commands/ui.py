@@ -38,7 +38,7 @@ def serve_ui(settings: Settings, port: int) -> int:
     """Serve the UI on 127.0.0.1 and run the daemon until interrupted; return the exit status.
 
     An embedded server that crashes meanwhile is started again; one that is stopped stays so. What Dagster's processes
-    say goes to ``log/ui.log`` below the home.
+    say goes to ``log/ui.log`` below the home, what they said the time before is in ``ui.log.1``.
 
     Raises:
         UserError: the port is taken.
@@ -54,6 +54,8 @@ def serve_ui(settings: Settings, port: int) -> int:
         "127.0.0.1",
         "-p",
         str(port),
+        # a code server each for web server and daemon: the daemon's, when killed, comes back; a shared one does not
+        "--use-legacy-code-server-behavior",
     ]
     environment = process_environment(settings)
     stopping = threading.Event()
@@ -66,6 +68,8 @@ def serve_ui(settings: Settings, port: int) -> int:
         signal.signal(name, stop)
     log_path = settings.home / "log" / "ui.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
+    if log_path.exists():
+        log_path.replace(log_path.with_suffix(".log.1"))
     print("Starting Dagster …", flush=True)
     with serving(settings) as lock, log_path.open("wb") as log:
         child = subprocess.Popen(

@@ -73,13 +73,18 @@ def connect(url: str, *, application_name: str, autocommit: bool = False) -> psy
     return connection
 
 
-def connect_to_source(url: str, *, application_name: str, autocommit: bool = False) -> psycopg.Connection:
-    """``connect`` for reading the user's own tables: a lock on one is waited for a minute, unless the role says less.
+def connect_to_source(
+    url: str, *, application_name: str, autocommit: bool = False, patience_seconds: int = 60
+) -> psycopg.Connection:
+    """``connect`` for reading the user's own tables: a lock on one is not waited for longer, unless the role says less.
 
     An ALTER TABLE that nobody commits would otherwise hold up runs and schedules without a word.
     """
     connection = connect(url, application_name=application_name, autocommit=True)
-    connection.execute("select set_config('lock_timeout', '60s', false) where current_setting('lock_timeout') = '0'")
+    connection.execute(
+        "select set_config('lock_timeout', %s, false) where current_setting('lock_timeout') = '0'",
+        (f"{patience_seconds}s",),
+    )
     connection.autocommit = autocommit
     return connection
 

@@ -1,6 +1,6 @@
 """The cadence: route every 15 minutes, operational every hour, customer and financial every day."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +24,7 @@ from warehouse_assets.database.databases import resolve
 from warehouse_assets.operate.failed_runs import CAUSE_TAG
 from warehouse_assets.operate.probe import moved_tables
 from warehouse_assets.settings import Settings
+from warehouse_assets.source.profiles.profile import fingerprint
 from warehouse_assets.transform.plan import data_tests, models_of, plan_build, plan_tests
 from warehouse_assets.transform.state import read_state
 
@@ -35,8 +36,11 @@ _CRON = {
     "financial": "40 4 * * *",
 }
 
-#: What failed with the source standing still is not tried again before so long: a test that fails does so every time.
+#: What failed twice while nothing moved is not tried again before so long: a test that fails does so every time. The
+#: second time is for what passes by itself: a run that was killed, a source that was away.
 _PATIENCE = timedelta(hours=6)
+#: Tag with a fingerprint of all that a tick found to do.
+FOUND_TAG = "found"
 
 
 def build_schedules(
@@ -79,32 +83,52 @@ def _schedule(
     )
     def tick(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
         settings = Settings.from_env()
-        moved = moved_tables(settings)
-        if moved is None:
-            return SkipReason("The warehouse was never filled; begin with `warehouse run`.")
         assert context.repository_def is not None  # noqa: S101  a tick has its code location
         layer = context.repository_def.get_job(job.name).asset_layer
-        if own := [table for table in moved if AssetKey(["raw", table]) in layer.selected_asset_keys]:
-            return RunRequest(tags={CAUSE_TAG: f"new in the source: {_listed(own)}"})
+        moved = moved_tables(settings, [key.path[-1] for key in layer.selected_asset_keys if key.path[0] == "raw"])
+        if moved is None:
+            return SkipReason("The warehouse was never filled; begin with `warehouse run`.")
         checks = {key for definition in layer.data for key in definition.assets_def.check_keys}
-        if waiting := waiting_work(settings, manifest, layer.selected_asset_keys, checks):
-            cause = f"to be built or tested: {_listed(waiting)}"
-            if failed_over(context.instance, job.name, cause):
-                return SkipReason(f"{cause}; a run failed over it within {_PATIENCE}. `warehouse run` tries it again.")
-            return RunRequest(tags={CAUSE_TAG: cause})
-        return SkipReason(f"The source has nothing new for the job {job.name}.")
+        waiting = waiting_work(settings, manifest, layer.selected_asset_keys, checks)
+        if not moved and not waiting:
+            return SkipReason(f"The source has nothing new for the job {job.name}.")
+        cause = f"new in the source: {_listed([*moved])}" if moved else f"to be built or tested: {_listed(waiting)}"
+        return run_over(context.instance, job.name, cause, moved, waiting)
 
     return tick
 
 
-def failed_over(instance: DagsterInstance, job: str, cause: str) -> bool:
-    """Whether the last run of the job had this cause and failed a short while ago, while the source stood still."""
-    since = datetime.now(UTC) - _PATIENCE
-    records = instance.get_run_records(RunsFilter(job_name=job, created_after=since), limit=1)
-    return any(
-        record.dagster_run.status is DagsterRunStatus.FAILURE and record.dagster_run.tags.get(CAUSE_TAG) == cause
-        for record in records
+def run_over(
+    instance: DagsterInstance, job: str, cause: str, moved: Mapping[str, str], waiting: Iterable[str] = ()
+) -> RunRequest | SkipReason:
+    """A run of the job for what a tick has found, unless it has failed over just that a short while ago.
+
+    Args:
+        instance: knows the runs of the job.
+        job: the job's name.
+        cause: what the run is told to be for.
+        moved: tables that are news, each with what the source says of it.
+        waiting: models to be built, or tests to be run.
+    """
+    found = fingerprint(*(f"{table} {said}" for table, said in moved.items()), *waiting)
+    if failed_over(instance, job, found):
+        return SkipReason(f"{cause}; runs failed over it, the last within {_PATIENCE}. `warehouse run` tries it again.")
+    return RunRequest(tags={CAUSE_TAG: cause, FOUND_TAG: found})
+
+
+def failed_over(instance: DagsterInstance, job: str, found: str) -> bool:
+    """Whether two runs over this have failed since one of the job succeeded, the last of them a short while ago."""
+    done = instance.get_run_records(RunsFilter(job_name=job, statuses=[DagsterRunStatus.SUCCESS]), limit=1)
+    failed = instance.get_run_records(
+        RunsFilter(
+            job_name=job,
+            statuses=[DagsterRunStatus.FAILURE],
+            tags={FOUND_TAG: found},
+            created_after=done[0].create_timestamp if done else None,
+        ),
+        limit=2,
     )
+    return len(failed) == 2 and failed[0].create_timestamp > datetime.now(UTC) - _PATIENCE
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The sensors: one starts a run when the source has something new, one closes dead runs, one notes failed ones."""
+"""The sensors: for new data in the source, for dead runs, for failed ones, and for old ones."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,9 +18,11 @@ from dagster import (
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from warehouse_assets.database.databases import resolve
-from warehouse_assets.operate.failed_runs import CAUSE_TAG, close_dead_runs, failure_sentences, note_failure
+from warehouse_assets.operate.failed_runs import close_dead_runs, failure_sentences, note_failure
 from warehouse_assets.operate.job_names import EVERYTHING
 from warehouse_assets.operate.probe import moved_tables
+from warehouse_assets.operate.retention import KEPT, KEPT_RUNS, let_go_of_old_runs
+from warehouse_assets.operate.schedules import run_over
 from warehouse_assets.settings import Settings
 
 # A source that moves all the time is taken by the schedules; the sensor steps in when none has run for this long.
@@ -34,7 +36,7 @@ _UNFINISHED = [
 
 
 def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[SensorDefinition]:
-    """The sensors for new source data, for dead runs and for failed ones, all running from the start."""
+    """The sensors for new source data and for dead, failed and old runs, all running from the start."""
     everything = next(job for job in jobs if job.name == EVERYTHING)
 
     @sensor(
@@ -55,7 +57,7 @@ def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[Sens
         if not moved:
             return SkipReason("The source has nothing new.")
         news = "1 table moved" if len(moved) == 1 else f"{len(moved)} tables moved"
-        return RunRequest(tags={CAUSE_TAG: f"{news} in the source"})
+        return run_over(context.instance, EVERYTHING, f"{news} in the source", moved)
 
     @sensor(
         name="dead_runs",
@@ -66,6 +68,16 @@ def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[Sens
     def dead_runs(context: SensorEvaluationContext) -> SkipReason:
         closed = close_dead_runs(context.instance, resolve(Settings.from_env()).warehouse)
         return SkipReason(f"Closed {', '.join(closed)}." if closed else "No dead run found.")
+
+    @sensor(
+        name="old_runs",
+        minimum_interval_seconds=3600,
+        default_status=DefaultSensorStatus.RUNNING,
+        description=f"Lets go of runs that ended more than {KEPT.days} days ago, but for the newest {KEPT_RUNS}.",
+    )
+    def old_runs(context: SensorEvaluationContext) -> SkipReason:
+        gone = let_go_of_old_runs(context.instance, Settings.from_env().home)
+        return SkipReason(f"Let go of {gone} old runs." if gone else "No run is old.")
 
     @run_failure_sensor(
         name="failed_runs",
@@ -81,4 +93,4 @@ def build_sensors(jobs: Sequence[UnresolvedAssetJobDefinition]) -> Sequence[Sens
         context.log.error(sentence)
         context.instance.report_engine_event(sentence, run)  # the last line of the run's page
 
-    return [new_source_data, dead_runs, failed_runs]
+    return [new_source_data, dead_runs, old_runs, failed_runs]

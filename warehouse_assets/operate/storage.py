@@ -1,15 +1,17 @@
 """Dagster's own storage: the database ``DAGSTER_POSTGRES_URL`` names, else ``dagster`` on the embedded server."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
 from dagster import EventLogEntry
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 from dagster_postgres.utils import DagsterPostgresException
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, Connection
 
 from warehouse_assets.database.connections import url_parameters
 from warehouse_assets.database.databases import resolve
@@ -42,6 +44,11 @@ class EventLog(PostgresEventLogStorage):
             self._given_up_until = time.monotonic() + _GIVEN_UP_SECONDS
             raise
 
+    def delete_events_for_run(self, conn: Connection, run_id: str) -> None:
+        """Delete what a run has told; Dagster itself leaves the results of its checks."""
+        super().delete_events_for_run(conn, run_id)
+        conn.execute(AssetCheckExecutionsTable.delete().where(AssetCheckExecutionsTable.c.run_id == run_id))
+
     def has_table(self, table_name: str) -> bool:
         """Whether the table is there."""
         return self._has(table_name, super().has_table)
@@ -69,6 +76,8 @@ class WarehouseStorage(DagsterPostgresStorage):
     """
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None):
+        # where the server is gone, dagster-postgres warns by a logger that would set up one that prints all, for good
+        logging.getLogger().addHandler(logging.NullHandler())
         super().__init__(postgres_url=postgres_url, should_autocreate_tables=True, inst_data=inst_data)
         self._event_log_storage = EventLog(postgres_url, should_autocreate_tables=True)
 
