@@ -67,6 +67,12 @@ def test_a_failure_is_one_sentence(error: BaseException, sentence: str) -> None:
             "test amount_known found 1 row (models/_x.yml); test sums_agree found 12 rows (tests/x.sql); "
             "Database Error in model stg_x (models/stg_x.sql) column a does not exist",
         ),
+        (
+            "The dbt CLI process with command\n\n`dbt build`\n\nfailed.\n\nErrors parsed from dbt logs:\n\n"
+            'Encountered an error:\nDatabase Error\n  connection to server at "127.0.0.1", port 5 failed: '
+            "FATAL:  the database system is starting up",
+            STOPPED,
+        ),
     ],
 )
 def test_what_dbt_says_is_one_sentence(message: str, sentence: str) -> None:
@@ -114,7 +120,10 @@ def test_a_run_that_was_found_dead_says_so() -> None:
     with DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(job(name="dead")(lambda: None))
         event = instance.report_run_failed(run, "The run's process ended before the run did.")
+        nameless = instance.report_run_failed(instance.create_run_for_job(job(name="killed")(lambda: None)))
     assert failure_sentences([event]) == ["The run's process ended before the run did."]
+    # Regression: of a worker of the daemon that was killed Dagster's words were told.
+    assert failure_sentences([nameless]) == ["The run's process ended before the run did; what it had committed stays."]
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,23 @@ DISK_FULL = (
 )
 
 _FULL_DISK = ("No space left on device", "Disk quota exceeded", "Check free disk space", ": wrote only ")
+_SERVER_GONE = (
+    "server closed the connection unexpectedly",
+    "the database system is starting up",
+    "the database system is shutting down",
+    "the database system is in recovery mode",
+)
 _LIBRARIES = ("psycopg", "psycopg2", "sqlalchemy")
 
 
 def names_full_disk(message: str) -> bool:
     """Whether a message of whatever program holds the operating system's words for a full disk, or PostgreSQL's."""
     return any(words in message for words in _FULL_DISK)
+
+
+def names_gone_server(message: str) -> bool:
+    """Whether a message of whatever program holds PostgreSQL's words for a server that has gone or is coming back."""
+    return any(words in message for words in _SERVER_GONE)
 
 
 def trouble(error: BaseException) -> str | None:

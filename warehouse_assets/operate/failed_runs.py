@@ -19,6 +19,9 @@ CAUSE_TAG, COMMAND = "cause", "warehouse run"
 #: Seconds after its start in which a run of the daemon has its lock.
 _LOCK_WITHIN = 120.0
 
+_DIED = "The run's process ended before the run did; what it had committed stays."
+#: What Dagster says of a run whose process its daemon finds gone.
+_FROM_OUTSIDE = "marked as failed from outside the execution context"
 #: What psycopg calls the ends of a server that it was connected to.
 _SHUTDOWNS = ("AdminShutdown", "CrashShutdown", "CannotConnectNow")
 _USER_ERRORS = (UserError.__name__, UnreachableError.__name__)
@@ -42,7 +45,8 @@ def _message(event: "DagsterEvent") -> str:
             break
         error = error.cause
     if error is None:
-        return "it failed; the run's log in the UI says more." if is_step else event.message or ""
+        said = "it failed; the run's log in the UI says more." if is_step else event.message or ""
+        return _DIED if _FROM_OUTSIDE in said else said
     message = error.message.strip()
     if error.cls_name == "DagsterAssetCheckFailedError":
         message = "a blocking check failed; what reads this was not run"
@@ -96,8 +100,6 @@ def close_dead_runs(instance: "DagsterInstance", warehouse_url: str) -> list[str
             is_command = run.tags.get(CAUSE_TAG) == COMMAND and run.parent_run_id is None
             holds = is_command or (started is not None and time.time() - started > _LOCK_WITHIN)
             if holds and not is_alive(connection, run.run_id):
-                instance.report_run_failed(
-                    run, "The run's process ended before the run did; what it had committed stays."
-                )
+                instance.report_run_failed(run, _DIED)
                 closed.append(run.run_id)
     return closed

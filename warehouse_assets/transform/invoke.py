@@ -17,7 +17,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation
 from packaging.version import Version
 
 from warehouse_assets.database.databases import Databases
-from warehouse_assets.database.trouble import DISK_FULL, names_full_disk
+from warehouse_assets.database.trouble import DISK_FULL, STOPPED, names_full_disk, names_gone_server
 from warehouse_assets.options import RunOptions
 from warehouse_assets.settings import DBT_PROJECT_DIR, Settings
 from warehouse_assets.transform.project import dbt_environment, ensure_manifest, target_dir
@@ -40,6 +40,8 @@ def dbt_sentence(message: str) -> str:
         return "dbt was ended before it was done; what it had committed stays, run again"
     if names_full_disk(words):
         return DISK_FULL
+    if names_gone_server(words):
+        return STOPPED
     words = re.sub(r"\d+ of \d+ (FAIL|ERROR) [^\[]*\[\1[^\]]*\] ?", "", words) or words
     words = re.sub(r" > (in|called by) \w+ \S+ \(\S+\)", "", words)
     words = re.sub(r" QUERY: .*?(?= compiled code at |$)", "", words)
