@@ -169,6 +169,19 @@ def test_a_full_build_makes_partitions_of_the_months_that_have_rows(shop: Shop) 
     assert shop.rebuilt("sale_day") is None
 
 
+# Regression: one date of 1901, corrected since, left hundreds of empty partitions that each query had to lock.
+def test_a_full_build_keeps_no_month_whose_rows_are_gone(shop: Shop) -> None:
+    shop.sell(("1991-05-01", 7))
+    shop.dbt("run")
+    shop.take_back("1991-05-01")
+    shop.dbt("run")
+    assert shop.query("select to_regclass('marts.sale_day_y1991m05') is not null") == [(True,)]
+    shop.dbt("run", "--full-refresh")
+    partitions = shop.query("select count(*) from pg_inherits where inhparent = 'marts.sale_day'::regclass")
+    assert partitions == [(3,)]
+    assert len(shop.days()) == 7
+
+
 def test_a_later_batch_rebuilds_the_days_it_reaches(shop: Shop) -> None:
     shop.dbt("run")
     shop.sell(("2024-01-31", 7))

@@ -69,6 +69,7 @@
         {{ create_month_partitions(build, months_of(partition_of(build, 'rest'), day), 'new') }}
         insert into {{ build }} select * from {{ partition_of(build, 'rest') }};
         drop table {{ partition_of(build, 'rest') }};
+        {{ drop_empty_partitions(build) }}
     {%- endcall -%}
     {%- do create_indexes(build) -%}
     {%- call statement('swap') -%} {{ put_in_place(build, relation) }} {%- endcall -%}
@@ -158,6 +159,25 @@
     {%- set rows = load_result('replacement').table.columns[0].values()[0] | int -%}
     {%- call noop_statement('main', 'INSERT 0 ' ~ rows, 'INSERT', rows) -%} {{ replacement }} {%- endcall -%}
     {%- do return(rows) -%}
+{% endmacro %}
+
+
+{#- Statement that drops the partitions of months without a row: a mistyped date made them expected, and was corrected. -#}
+{% macro drop_empty_partitions(relation) %}
+    do $empty$
+    declare
+        part regclass;
+        is_empty boolean;
+    begin
+        for part in select inhrelid::regclass from pg_inherits where inhparent = '{{ relation }}'::regclass
+        loop
+            execute format('select not exists (select from %s)', part) into is_empty;
+            if is_empty then
+                execute format('drop table %s', part);
+            end if;
+        end loop;
+    end
+    $empty$;
 {% endmacro %}
 
 
