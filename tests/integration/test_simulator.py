@@ -154,16 +154,16 @@ def test_keys_indexes_and_references_are_those_of_the_contract(operational_url: 
 def grown(monkeypatch: pytest.MonkeyPatch, *, is_required: bool = False) -> None:
     """Let the contract have a table and a column more than the simulator knows."""
     contract = load_contract()
-    fuel = Table(
+    tires = Table(
         system="fleet",
-        name="fuel_purchases",
-        description="One row per fill-up.",
+        name="tire_changes",
+        description="One row per tire changed.",
         columns=(
-            Column("fuel_purchase_id", "text", "Key.", is_required=True),
+            Column("tire_change_id", "text", "Key.", is_required=True),
             Column("vehicle_id", "text", "Vehicle.", is_required=True, references="vehicles"),
             Column("updated_at", "timestamptz", "Changed.", is_required=True),
         ),
-        primary_key=("fuel_purchase_id",),
+        primary_key=("tire_change_id",),
         cursor="updated_at",
         business_date=None,
         delete_policy="reconcile",
@@ -171,7 +171,7 @@ def grown(monkeypatch: pytest.MonkeyPatch, *, is_required: bool = False) -> None
     )
     stops = contract.table("route_stops")
     noted = replace(stops, columns=(*stops.columns, Column("note", "text", "Note.", is_required=is_required)))
-    more = Contract({**contract.tables, "route_stops": noted, "fuel_purchases": fuel})
+    more = Contract({**contract.tables, "route_stops": noted, "tire_changes": tires})
     for module in (company, schema):
         monkeypatch.setattr(module, "load_contract", lambda: more)
 
@@ -181,10 +181,10 @@ def test_a_company_gains_what_the_contract_gains(operational_url: str, monkeypat
     grown(monkeypatch)
     complete_company(operational_url)
     complete_company(operational_url)  # there is nothing more to gain
-    assert value(operational_url, "select count(*) from fuel_purchases") == 0
+    assert value(operational_url, "select count(*) from tire_changes") == 0
     assert value(operational_url, "select count(*) > 0 and count(note) = 0 from route_stops")
     with psycopg.connect(operational_url) as connection, pytest.raises(psycopg.errors.ForeignKeyViolation):
-        connection.execute("insert into fuel_purchases values ('F-1', 'nobody''s', now())")
+        connection.execute("insert into tire_changes values ('T-1', 'nobody''s', now())")
     with psycopg.connect(operational_url) as connection:
         connection.execute("update route_stops set note = 'gate locked'")
     assert advance(operational_url, None, 48).rows["route_stops"] > 0
@@ -196,7 +196,7 @@ def test_a_company_is_simulated_with_what_its_simulator_does_not_know(
 ) -> None:
     grown(monkeypatch)
     summary = simulate_company(operational_url, None, "small", 7, AS_OF, SMALL)
-    assert summary.rows["fuel_purchases"] == 0
+    assert summary.rows["tire_changes"] == 0
     assert value(operational_url, "select count(*) > 0 and count(note) = 0 from route_stops")
 
 
@@ -206,7 +206,7 @@ def test_a_required_column_that_nobody_writes_is_refused(operational_url: str, m
     grown(monkeypatch, is_required=True)
     with pytest.raises(UserError, match=r"no values for route_stops\.note, which the contract requires; take"):
         complete_company(operational_url)
-    assert value(operational_url, "select to_regclass('fuel_purchases') is null")
+    assert value(operational_url, "select to_regclass('tire_changes') is null")
     with pytest.raises(UserError, match=r"no values for route_stops\.note"):
         simulate_company(operational_url, None, "small", 8, AS_OF, SMALL)
     assert contents(operational_url) == before
