@@ -8,17 +8,12 @@ import psycopg
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from warehouse_assets.database.trouble import BROKEN, STARTING
 from warehouse_assets.errors import UnreachableError, UserError
 
 MINIMUM_VERSION = 15
 _PATIENCE_SECONDS = 60.0
 _BROKEN_SECONDS = 5.0
-_BROKEN = "server closed the connection unexpectedly"  # what a client meets while the server restarts after a crash
-_STARTING = (
-    "the database system is starting up",
-    "the database system is in recovery mode",
-    "the database system is not yet accepting connections",
-)
 
 
 def redact(text: str) -> str:
@@ -50,8 +45,8 @@ def connect(url: str, *, application_name: str, autocommit: bool = False) -> psy
             break
         except psycopg.OperationalError as error:
             waited, said = time.monotonic() - begun, str(error)
-            is_starting = waited < _PATIENCE_SECONDS and any(phrase in said for phrase in _STARTING)
-            if is_starting or (waited < _BROKEN_SECONDS and _BROKEN in said):
+            is_starting = waited < _PATIENCE_SECONDS and any(phrase in said for phrase in STARTING)
+            if is_starting or (waited < _BROKEN_SECONDS and BROKEN in said):
                 time.sleep(0.1)
                 continue
             raise _refusal(parameters, said) from None

@@ -11,11 +11,13 @@ DISK_FULL = (
 )
 
 _FULL_DISK = ("No space left on device", "Disk quota exceeded", "Check free disk space", ": wrote only ")
-_SERVER_GONE = (
-    "server closed the connection unexpectedly",
+#: What a client meets while the server restarts after a crash.
+BROKEN = "server closed the connection unexpectedly"
+#: What a server says that will soon take connections.
+STARTING = (
     "the database system is starting up",
-    "the database system is shutting down",
     "the database system is in recovery mode",
+    "the database system is not yet accepting connections",
 )
 _LIBRARIES = ("psycopg", "psycopg2", "sqlalchemy")
 
@@ -27,7 +29,7 @@ def names_full_disk(message: str) -> bool:
 
 def names_gone_server(message: str) -> bool:
     """Whether a message of whatever program holds PostgreSQL's words for a server that has gone or is coming back."""
-    return any(words in message for words in _SERVER_GONE)
+    return any(words in message for words in (BROKEN, *STARTING, "the database system is shutting down"))
 
 
 def trouble(error: BaseException) -> str | None:

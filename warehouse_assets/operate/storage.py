@@ -51,20 +51,21 @@ class EventLog(PostgresEventLogStorage):
 
     def has_table(self, table_name: str) -> bool:
         """Whether the table is there."""
-        return self._has(table_name, super().has_table)
+        return self._has(super().has_table, table_name)
 
     def has_asset_key_col(self, column_name: str) -> bool:
         """Whether the table of asset keys has the column."""
-        return self._has(f"asset_keys.{column_name}", lambda _: super(EventLog, self).has_asset_key_col(column_name))
+        return self._has(super().has_asset_key_col, column_name)
 
-    def _has(self, name: str, ask: Callable[[str], Any]) -> bool:
+    def _has(self, ask: Callable[[str], Any], name: str) -> bool:
         """Whether it is there, asked until it is: a migration may add it while this process runs."""
-        if name not in self._found and ask(name):
-            self._found.add(name)
-        return name in self._found
+        found = (ask.__name__, name)
+        if found not in self._found and ask(name):
+            self._found.add(found)
+        return found in self._found
 
     @cached_property
-    def _found(self) -> set[str]:
+    def _found(self) -> set[tuple[str, str]]:
         return set()
 
 

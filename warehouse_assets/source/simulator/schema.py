@@ -106,10 +106,10 @@ def add_keys(connection: psycopg.Connection, rows: dict[str, int]) -> None:
 
 
 def add_missing(connection: psycopg.Connection) -> None:
-    """Give the company what the contract has gained since it was simulated: tables, empty, and columns, null.
+    """Give the company what the contract has gained since: tables, empty, and columns, null and without keys.
 
     Raises:
-        UserError: a column that it gained is required, and the table has rows.
+        UserError: a column that a table has gained is required.
     """
     contract = load_contract()
     there: dict[str, set[str]] = {}
