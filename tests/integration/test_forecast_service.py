@@ -232,6 +232,22 @@ def test_a_series_that_ends_before_another_keeps_none_of_its_later_forecasts_and
     assert dict(origins) == {"tons": [299, 300, 301], "lifts": [299]}
 
 
+# Regression: the forecast launched alone, without the checks of its input, forecast from a broken row.
+@pytest.mark.parametrize("y", [None, 1e13, float("nan"), float("-inf")])
+def test_a_row_that_cannot_be_true_leaves_the_forecasts_as_they_were(
+    connection: psycopg.Connection, y: float | None
+) -> None:
+    forecast_warehouse(connection, "run-1")
+    before = connection.execute("select * from ml.forecast order by series_id, target_date").fetchall()
+    connection.execute(
+        "update features.daily_series set y = %s where series_id = 'lifts/depot/D1' and ds = '2024-03-04'", (y,)
+    )
+    mark_changed(connection, "daily_series", [])
+    with pytest.raises(UserError, match=r"daily_series .*series_id=lifts/depot/D1 ds=2024-03-04\); correct"):
+        forecast_warehouse(connection, "run-2")
+    assert connection.execute("select * from ml.forecast order by series_id, target_date").fetchall() == before != []
+
+
 def test_no_series_is_an_outcome_and_no_table_a_sentence(connection: psycopg.Connection) -> None:
     connection.execute("truncate features.daily_series, features.monthly_series")
     outcome = forecast_warehouse(connection, None)

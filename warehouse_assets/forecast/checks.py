@@ -18,12 +18,14 @@ def series_expectations() -> list[Any]:
     """Great Expectations for a frame of series: one finite value per series and date."""
     import great_expectations.expectations as gxe
 
+    from warehouse_assets.forecast.service import LARGEST
+
     return [
         gxe.ExpectColumnValuesToNotBeNull(column="series_id"),
         gxe.ExpectColumnValuesToNotBeNull(column="ds"),
         gxe.ExpectColumnValuesToNotBeNull(column="y"),
         gxe.ExpectCompoundColumnsToBeUnique(column_list=["series_id", "ds"]),
-        gxe.ExpectColumnValuesToBeBetween(column="y", min_value=-1e12, max_value=1e12),
+        gxe.ExpectColumnValuesToBeBetween(column="y", min_value=-LARGEST, max_value=LARGEST),
     ]
 
 

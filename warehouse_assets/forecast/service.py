@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from warehouse_assets.errors import UserError
 from warehouse_assets.extract.state import inputs_moved, inputs_seen, mark_changed, record_inputs
 from warehouse_assets.forecast import storage
 from warehouse_assets.lifecycle import registry
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 FORECAST_TABLE, BACKTEST_TABLE = "ml.forecast", "ml.forecast_backtest"
 INPUTS = tuple(grain.table for grain in storage.GRAINS)
 LEVEL = 90
+# No tons, lifts, tickets or dollars of a day or month are more.
+LARGEST = 1e12
+NAMED_ROWS = 10
 # A load dated decades back begins a series of zeros that teach nothing; no seasonal pause lasts two years.
 PAUSE_DAYS = 2 * 366
 # The last days, idle in all series of a metric, are late ones where that is so rare, given their weekdays in the year
@@ -53,7 +57,11 @@ def forecast_warehouse(
     """Forecast all daily and monthly series of the warehouse when they have changed, in the open transaction.
 
     Forecasts of earlier origins stay, so that they can be held against what happened. No series at all
-    is an outcome, not an error.
+    is an outcome, not an error. The rules of the series are asked here too: a run of this asset alone does not pass the
+    checks on its input.
+
+    Raises:
+        UserError: the series have rows that cannot be true; nothing is written.
     """
     for grain in storage.GRAINS:
         registry.train_alone(connection, f"forecast_{grain.name}")
@@ -66,7 +74,9 @@ def forecast_warehouse(
     tables: list[str] = []
     states: list[str] = []
     for grain in storage.GRAINS:
-        series = since_pause(storage.read_series(connection, grain.table))
+        series = storage.read_series(connection, grain.table)
+        require_sound(series, grain.table)
+        series = since_pause(series)
         if grain.freq == "D":
             series, late = without_late_days(series)
             states += [f"{metric} known until {day:%Y-%m-%d}" for metric, day in late.items()]
@@ -95,6 +105,18 @@ def forecast_warehouse(
             told["dagster/row_count"] = rows
     record_inputs(connection, FORECAST_TABLE, INPUTS, seen)
     return Outcome("; ".join(states), figures, backtest_figures, "\n\n".join(tables))
+
+
+def require_sound(series: pd.DataFrame, table: str) -> None:
+    """Raise UserError, naming the rows, where a value is missing or beyond ``LARGEST``; the engine refuses the rest."""
+    broken = series[~(series["y"].abs() <= LARGEST)]
+    if not broken.empty:
+        named = [f"series_id={row.series_id} ds={row.ds:%Y-%m-%d}" for row in broken.head(NAMED_ROWS).itertuples()]
+        more = " …" if len(broken) > NAMED_ROWS else ""
+        raise UserError(
+            f"features.{table} has rows that cannot be true ({'; '.join(named)}{more}); "
+            f"correct their source or rebuild the dbt model {table}."
+        )
 
 
 def since_pause(series: pd.DataFrame) -> pd.DataFrame:
