@@ -53,7 +53,8 @@ def state(company: Company) -> list[object]:
         ),
         ("alter table stops rename to halts", r"stops.*relation .*stops.* does not exist.*correct the name"),
         ("alter table stops alter column weight_lb type numeric; update stops set weight_lb = 1e12",
-         r"stops.*reading the source .*numeric field overflow: A field with precision 10, scale 2.*correct it"),
+         r"stops as it stands gives stops\.weight_lb a value that does not become numeric\(10,2\) \(numeric field "
+         r"overflow\); convert it in a SELECT, or correct it in the source\."),
         ("alter table stops drop constraint stops_pkey; update stops set stop_id = "
          "(select string_agg(md5(i::text), '') from generate_series(1, 400) as i) where stop_id = 'S3'",
          r"stops.*too large for PostgreSQL \(index row .*shorten it\."),
@@ -191,6 +192,30 @@ def test_a_select_that_cannot_be_planned_fails_its_table_alone(company: Company,
     with pytest.raises(UserError, match=r"tips.sql is refused by the source database \(division by zero\)"):
         company.extract("tips", "trucks", profile=profile)
     assert company.ask("select truck_id from raw.trucks") == ["T1"]
+
+
+# Regression: the sentence had the value and not its column, of which a table has some thirty.
+@pytest.mark.parametrize(
+    ("select", "sentence"),
+    [
+        ("select stop_id, service_date, 'n/a' as weight_lb, updated_at from stops",
+         r'stops\.sql gives stops\.weight_lb a value that does not become numeric\(10,2\) \(.*"n/a"\); convert it'),
+        ("select stop_id, '2026-02-30' as service_date, updated_at::text from stops",
+         r'stops\.sql gives stops\.service_date a value that does not become date \(.*"2026-02-30"\); convert it'),
+        ("select * from stops where 1 / (length(stop_id) - 2) > 0",
+         r"A value met while reading the source .*division by zero"),
+    ],
+    ids=["number", "date", "no column's fault"],
+)  # fmt: skip
+def test_the_column_of_a_value_that_is_none_of_its_type_is_named(
+    company: Company, tmp_path: Path, select: str, sentence: str
+) -> None:
+    add_stops(company, 5)
+    (tmp_path / "profile.yml").write_text("kind: postgres\n", encoding="utf-8")
+    (tmp_path / "stops.sql").write_text(select, encoding="utf-8")
+    profile = open_profile(str(tmp_path), {}, company.operational, contract=company.contract)
+    with pytest.raises(ExtractionError, match=sentence):
+        company.extract("stops", profile=profile)
 
 
 # Regression: after a count that failed, the snapshot could neither be counted nor joined any more.

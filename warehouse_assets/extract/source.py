@@ -16,7 +16,7 @@ from psycopg import sql
 
 from warehouse_assets.database.connections import connect_to_source
 from warehouse_assets.database.copy import CopyCount, copy_arrow, copy_between
-from warehouse_assets.database.errors import explain_error
+from warehouse_assets.database.errors import explain_error, message_of
 from warehouse_assets.errors import UserError
 from warehouse_assets.extract import names
 from warehouse_assets.source.contract import Table
@@ -135,7 +135,11 @@ class PostgresSession:
     def copy_rows(
         self, table: Table, target: psycopg.Connection, into: sql.Composable, since: str | None, on_rows: OnRows | None
     ) -> CopyCount:
-        """Stream rows; with ``since``, also those whose cursor or key is null, which no later read would find."""
+        """Stream rows; with ``since``, also those whose cursor or key is null, which no later read would find.
+
+        Raises:
+            UserError: a value is none of its contracted type, and names the column; or the source fails.
+        """
         select: sql.Composable = self._map(table).query
         if since is not None and table.cursor is not None:
             cursor = table.column(table.cursor)
@@ -147,7 +151,34 @@ class PostgresSession:
                 sql.SQL("source.{} is null").format(sql.Identifier(name)) for name in (cursor.name, *table.primary_key)
             ]
             select = sql.SQL("select * from ({}) as source where {}").format(select, sql.SQL(" or ").join(conditions))
-        return copy_between(self._connection, select, target, into, table.column_names, on_rows)
+        try:
+            with self._connection.transaction():  # a savepoint, from which the column can be asked for
+                return copy_between(self._connection, select, target, into, table.column_names, on_rows)
+        except UserError as error:
+            if isinstance(error.__cause__, psycopg.DataError):
+                self._refuse_column(table)
+            raise
+
+    def _refuse_column(self, table: Table) -> None:
+        """Name the first column with a value that is none of its type; nothing where no column is to blame."""
+        if self._refusal(table, sql.SQL("*")):
+            return
+        for column in table.columns:
+            if said := self._refusal(table, sql.Identifier(column.name)):
+                raise UserError(
+                    f"{self._profile.where(table.name)} gives {table.name}.{column.name} a value that does not become "
+                    f"{column.data_type} ({said}); convert it in a SELECT, or correct it in the source."
+                )
+
+    def _refusal(self, table: Table, counted: sql.Composable) -> str | None:
+        """What the source says against a value when it counts a column alone, or rows; None where it counts them."""
+        statement = sql.SQL("select count({}) from ({}) as source").format(counted, self._map(table).query)
+        try:
+            with self._connection.transaction():
+                self._connection.execute(statement)
+        except psycopg.DataError as error:
+            return message_of(error)
+        return None
 
     def copy_keys(self, table: Table, target: psycopg.Connection, into: sql.Composable) -> CopyCount:
         """Stream the keys and cursors, cast to their contract types."""
