@@ -112,45 +112,22 @@ def run_backtest(
 
     A forecast at an origin depends on nothing after it (the calendar apart, which is known ahead).
     """
-    frequency = panel.frequency
     width = panel.values.shape[1]
-    cuts = choose_cuts(panel.lengths, width, frequency.season, horizon, origins)
+    cuts = choose_cuts(panel.lengths, width, panel.frequency.season, horizon, origins)
     near = (width - cuts[1]) // NEAR if len(cuts) > 1 else 0
     if near:
         cuts.insert(1, width - near)
     progress("smoothing", 0, 1)
-    made: list[dict[str, Floats]] = [{} for _ in cuts]
-    recent = min(width, frequency.smoothing_history + width - cuts[-1])
-    history = panel.values[:, -recent:]
-    short = np.minimum(panel.lengths, recent)
-    offset = width - recent
-    passes = [season for season in frequency.seasons if recent >= 2 * season] or [1]
-    for season in passes:
-        smoothed = smooth(history, short, season, [cut - offset for cut in cuts], horizon)
-        for number, found in enumerate(smoothed):
-            suffix = "" if season == frequency.seasons[0] or season == 1 else f"_{season}"
-            made[number] |= {name + suffix: path for name, path in found.items() if not suffix or name == "ets"}
+    made = _smoothed(panel, cuts, horizon)
     past = boosting.History.of(panel.values)
     models: list[boosting.BoostedModel | None] = [None] * len(cuts)
     slides: dict[int, Floats] = {}
 
     def one_origin(number: int) -> None:
-        cut = cuts[number]
-        known = panel.values[:, :cut]
-        if frequency.name != "D" or not panel.is_dated:
-            made[number] |= naive_forecasts(known, frequency.season, frequency.seasons[-1], horizon)
-        else:
-            made[number][BASELINE] = last_season(known, frequency.season, horizon)
-            weeks = _holiday_weeks(panel, cut, horizon)
-            slides[number], known = weeks.ahead, weeks.history
-            usual = naive_forecasts(known, frequency.season, frequency.seasons[-1], horizon)
-            usual["last_week"] = usual.pop(BASELINE)
-            made[number] |= usual
-            made[number] |= _month_forecasts(panel, cut, apply_slide(usual["seasonal_median"], weeks.ahead))
-        near = known[:, -frequency.smoothing_history :]
-        made[number]["autoregression"] = autoregression(near, frequency, horizon)
-        if frequency.name != "h":
-            made[number]["calendar_regression"] = _calendar_regression(panel, near, cut, horizon)
+        found, ahead = _copies_and_regressions(panel, cuts[number], horizon)
+        made[number] |= found
+        if ahead is not None:
+            slides[number] = ahead
 
     def one_training(numbers: list[int]) -> None:
         rows = boosting.MAXIMUM_ROWS if numbers == [0] else boosting.BACKTEST_ROWS
@@ -160,9 +137,8 @@ def run_backtest(
             if model is not None:
                 made[number]["lightgbm"] = boosting.predict(model, panel, past, cuts[number], horizon)
 
-    share = -(-(len(cuts) - 1) // MOST_TRAININGS)
-    groups = [[0], *[list(range(low, min(low + share, len(cuts)))) for low in range(1, len(cuts), max(share, 1))]]
-    jobs = [*[partial(one_training, group) for group in groups], *[partial(one_origin, n) for n in range(len(cuts))]]
+    trainings = [partial(one_training, numbers) for numbers in _sharing_a_model(len(cuts))]
+    jobs = [*trainings, *[partial(one_origin, number) for number in range(len(cuts))]]
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
         for done, _ in enumerate(pool.map(_call, jobs), start=1):
             progress("models fitted", done, len(jobs))
@@ -172,28 +148,76 @@ def run_backtest(
         }
     scale = _scales(panel, cuts)
     deviation = _deviations(np.stack([found.pop("ets_deviation") for found in made]), scale)
-    names = sorted({name for found in made for name in found})
+    forecasts = _within_limits(panel, cuts, made, horizon)
+    whole = Backtest(cuts, forecasts, _actual(panel, cuts, horizon), scale, deviation, models[0])
+    return _with_near_apart(whole) if near else whole
+
+
+def _smoothed(panel: Panel, cuts: list[int], horizon: int) -> list[dict[str, Floats]]:
+    """Smooth with every season there is history for; by origin, the forecasts and ``ets_deviation``."""
+    frequency = panel.frequency
+    width = panel.values.shape[1]
+    recent = min(width, frequency.smoothing_history + width - cuts[-1])
+    history, lengths = panel.values[:, -recent:], np.minimum(panel.lengths, recent)
+    within = [cut - (width - recent) for cut in cuts]
+    made: list[dict[str, Floats]] = [{} for _ in cuts]
+    for season in [season for season in frequency.seasons if recent >= 2 * season] or [1]:
+        suffix = "" if season == frequency.seasons[0] or season == 1 else f"_{season}"
+        for number, found in enumerate(smooth(history, lengths, season, within, horizon)):
+            made[number] |= {name + suffix: path for name, path in found.items() if not suffix or name == "ets"}
+    return made
+
+
+def _copies_and_regressions(panel: Panel, cut: int, horizon: int) -> tuple[dict[str, Floats], Floats | None]:
+    """Forecast from one origin with copies, means and regressions; and what holidays move there, on dated days."""
+    frequency = panel.frequency
+    known = panel.values[:, :cut]
+    ahead = None
+    if frequency.name != "D" or not panel.is_dated:
+        made = naive_forecasts(known, frequency.season, frequency.seasons[-1], horizon)
+    else:
+        baseline = last_season(known, frequency.season, horizon)
+        weeks = _holiday_weeks(panel, cut, horizon)
+        known, ahead = weeks.history, weeks.ahead
+        made = naive_forecasts(known, frequency.season, frequency.seasons[-1], horizon)
+        made |= {"last_week": made[BASELINE], BASELINE: baseline}
+        made |= _month_forecasts(panel, cut, apply_slide(made["seasonal_median"], ahead))
+    near = known[:, -frequency.smoothing_history :]
+    made["autoregression"] = autoregression(near, frequency, horizon)
+    if frequency.name != "h":
+        made["calendar_regression"] = _calendar_regression(panel, near, cut, horizon)
+    return made, ahead
+
+
+def _sharing_a_model(origins: int) -> list[list[int]]:
+    """Return the origins in groups that share one boosted model, the real one by itself."""
+    share = max(-(-(origins - 1) // MOST_TRAININGS), 1)
+    return [[0], *[list(range(low, min(low + share, origins))) for low in range(1, origins, share)]]
+
+
+def _within_limits(panel: Panel, cuts: list[int], made: list[dict[str, Floats]], horizon: int) -> dict[str, Floats]:
+    """Return by candidate (origins, series, horizon), cut to `_limits`; NaN where it could not be made."""
     blank = np.full((len(panel.ids), horizon), np.nan)
     limits = [_limits(panel.values[:, :cut]) for cut in cuts]
-    forecasts = {
+    return {
         name: np.stack(
             [np.clip(found.get(name, blank), low, high) for found, (low, high) in zip(made, limits, strict=True)]
         )
-        for name in names
+        for name in sorted({name for found in made for name in found})
     }
-    actual = _actual(panel, cuts, horizon)
-    if not near:
-        return Backtest(cuts, forecasts, actual, scale, deviation, models[0])
-    nearer = NearOrigin({name: path[1] for name, path in forecasts.items()}, actual[1])
-    kept = [number for number in range(len(cuts)) if number != 1]
+
+
+def _with_near_apart(whole: Backtest) -> Backtest:
+    """Set origin 1, the near one, apart from the others."""
+    kept = [number for number in range(len(whole.cuts)) if number != 1]
     return Backtest(
-        [cuts[number] for number in kept],
-        {name: path[kept] for name, path in forecasts.items()},
-        actual[kept],
-        scale[kept],
-        deviation[kept],
-        models[0],
-        nearer,
+        [whole.cuts[number] for number in kept],
+        {name: path[kept] for name, path in whole.forecasts.items()},
+        whole.actual[kept],
+        whole.scale[kept],
+        whole.deviation[kept],
+        whole.model,
+        NearOrigin({name: path[1] for name, path in whole.forecasts.items()}, whole.actual[1]),
     )
 
 

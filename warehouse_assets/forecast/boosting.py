@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from warehouse_assets.forecast.frequency import CALENDAR_COLUMNS, Floats, Ints
+from warehouse_assets.forecast.frequency import CALENDAR_COLUMNS, Floats, Frequency, Ints
 from warehouse_assets.forecast.panel import Panel
 
 MAXIMUM_ROWS = 60_000
@@ -73,6 +73,10 @@ class History:
             _running(moved.astype(float)),
         )
 
+    def at(self, row: Ints, column: Ints) -> Floats:
+        """Value in a column; NaN before the first."""
+        return np.where(column >= 0, self.values[row, np.maximum(column, 0)], np.nan)
+
     def mean(self, row: Ints, end: Ints, width: int) -> Floats:
         """Mean of the ``width`` values up to and including column ``end``; NaN where there is none."""
         return _window(self.total, self.count, row, end, width)
@@ -116,53 +120,44 @@ def features(
         target = reference + scale x prediction.
     """
     frequency = panel.frequency
-    values = past.values
     scale = past.scale(row, origin, max(26, frequency.season))
-    last = values[row, origin]
-    reference = last if frequency.reference == "last" else past.mean(row, origin, frequency.season)
-    names: list[str] = []
-    columns: list[Floats] = []
-
-    def add(name: str, column: Floats) -> None:
-        names.append(name)
-        columns.append(column)
-
-    def value(column: Ints) -> Floats:
-        return np.where(column >= 0, values[row, np.maximum(column, 0)], np.nan)
-
-    for lag in frequency.lags:
-        add(f"lag_{lag}", (value(origin - lag) - reference) / scale)
-    for width in frequency.windows:
-        add(f"mean_{width}", (past.mean(row, origin, width) - reference) / scale)
+    reference = past.values[row, origin] if frequency.reference == "last" else past.mean(row, origin, frequency.season)
+    found = {f"lag_{lag}": (past.at(row, origin - lag) - reference) / scale for lag in frequency.lags}
+    found |= {f"mean_{width}": (past.mean(row, origin, width) - reference) / scale for width in frequency.windows}
     for season in frequency.seasons:
-        phase = origin + ahead - season * ((ahead + season - 1) // season)
-        layers = np.stack([value(phase - season * number) for number in range(4)])
-        known = ~np.isnan(layers)
-        add(f"phase_{season}", (layers[0] - reference) / scale)
-        with np.errstate(invalid="ignore"):
-            mean = np.where(known, layers, 0.0).sum(axis=0) / known.sum(axis=0)
-        add(f"phase_mean_{season}", (mean - reference) / scale)
-        if season > 24:
-            width = 7 if frequency.name == "D" else 5 if frequency.name == "W" else 3
-            around = past.mean(row, np.minimum(phase + width // 2, origin), width)
-            around = np.where(phase >= 0, around, np.nan)
-            add(f"around_{season}", (around - reference) / scale)
-        if season >= 12:
-            width = max(frequency.windows[0], 4)
-            then = past.mean(row, origin - season, width)
-            then = np.where(origin - season >= 0, then, np.nan)
-            add(f"rise_{season}", (value(phase) - then) / scale)
-            add(f"growth_{season}", (past.mean(row, origin, width) - then) / scale)
-    add("ahead", ahead.astype(float))
+        found |= _season_features(frequency, past, row, origin, ahead, season, reference, scale)
+    found["ahead"] = ahead.astype(float)
     level = past.mean(row, origin, max(26, frequency.season))
-    add("relative_scale", np.log(scale / (np.abs(level) + 1e-9 * scale + 1e-12)))
-    add("scale_trend", np.log(scale / past.scale(row, origin, 4 * max(26, frequency.season))))
+    found["relative_scale"] = np.log(scale / (np.abs(level) + 1e-9 * scale + 1e-12))
+    found["scale_trend"] = np.log(scale / past.scale(row, origin, 4 * max(26, frequency.season)))
     if panel.is_dated:
         step = panel.last_step[row] - (panel.values.shape[1] - 1) + origin + ahead - panel.first_calendar_step
         table = panel.calendar[panel.calendar_of[row], step]
-        for number, name in enumerate(CALENDAR_COLUMNS):
-            add(name, table[:, number])
-    return np.stack(columns, axis=1), tuple(names), reference, scale
+        found |= {name: table[:, number] for number, name in enumerate(CALENDAR_COLUMNS)}
+    return np.stack(list(found.values()), axis=1), tuple(found), reference, scale
+
+
+def _season_features(
+    frequency: Frequency, past: History, row: Ints, origin: Ints, ahead: Ints,
+    season: int, reference: Floats, scale: Floats,
+) -> dict[str, Floats]:  # fmt: skip
+    """Return what earlier seasons say: the target's own phase, around it, and the level now and a season ago."""
+    phase = origin + ahead - season * ((ahead + season - 1) // season)
+    layers = np.stack([past.at(row, phase - season * number) for number in range(4)])
+    known = ~np.isnan(layers)
+    with np.errstate(invalid="ignore"):
+        mean = np.where(known, layers, 0.0).sum(axis=0) / known.sum(axis=0)
+    found = {f"phase_{season}": (layers[0] - reference) / scale, f"phase_mean_{season}": (mean - reference) / scale}
+    if season > 24:
+        width = 7 if frequency.name == "D" else 5 if frequency.name == "W" else 3
+        around = past.mean(row, np.minimum(phase + width // 2, origin), width)
+        found[f"around_{season}"] = (np.where(phase >= 0, around, np.nan) - reference) / scale
+    if season >= 12:
+        width = max(frequency.windows[0], 4)
+        then = np.where(origin - season >= 0, past.mean(row, origin - season, width), np.nan)
+        found[f"rise_{season}"] = (layers[0] - then) / scale
+        found[f"growth_{season}"] = (past.mean(row, origin, width) - then) / scale
+    return found
 
 
 def sample_rows(panel: Panel, known: int, horizon: int, seed: int, maximum: int) -> tuple[Ints, Ints, Ints]:

@@ -124,9 +124,8 @@ def forecast(
     on_progress("reading", 0, 1)
     panel = build_panel(history, frequency, horizon, country, fill)
     backtest = run_backtest(panel, horizon, origins, seed, threads, on_progress)
-    names = sorted({(groups or {}).get(each, "") for each in panel.ids})
-    number = np.array([names.index((groups or {}).get(each, "")) for each in panel.ids], dtype=np.intp)
-    before, _ = _published(backtest, number)
+    alike = np.unique([(groups or {}).get(each, "") for each in panel.ids], return_inverse=True)[1]
+    before, _ = _published(backtest, alike)
     trials = ProphetTrials(np.full_like(before, np.nan))
     if prophet_series is None or prophet_series > 0:
         trials = try_prophet(
@@ -136,34 +135,48 @@ def forecast(
     if trials.models:
         backtest.forecasts["prophet"] = trials.forecasts
     on_progress("choosing", 0, 1)
-    combined, weights = _published(backtest, number)
+    combined, weights = _published(backtest, alike)
     calibration = calibrate(combined[1:], backtest.actual[1:], backtest.deviation[0], backtest.cuts[1:])
     forecasts, clipped = _forecast_frame(panel, combined[0], weights, calibration, level, horizon)
     coverage = _past_coverage(backtest, combined, level)
     combined = _scored_origins(backtest, combined)
     scores = _score_frame(panel, backtest, combined, coverage)
     on_progress("done", 1, 1)
-    uses_prophet = weights.by_series[:, weights.names.index("prophet")] > 0 if "prophet" in weights.names else None
+    given = {"horizon": horizon, "freq": freq, "level": level, "seed": seed, "country": country, "fill": fill}
     return ForecastResult(
         forecasts=forecasts,
         backtest=scores,
         selection=_selection_frame(panel, backtest, combined, weights, coverage),
         backtest_forecasts=partial(_paths_frame, panel, backtest, combined),
         weights={name: float(share) for name, share in zip(weights.names, weights.common, strict=True) if share},
-        parameters={
-            "horizon": horizon, "freq": freq, "level": level, "seed": seed, "country": country, "fill": fill,
-            "origins": len(backtest.cuts) - 1, "shrinkage": str(weights.shrinkage),
-            "prophet_fits": trials.fits, "prophet_seconds": round(trials.seconds, 2),
-            "lightgbm": None if backtest.model is None else backtest.model.parameters,
-            "lightgbm_features": None if backtest.model is None else list(backtest.model.features),
-            "lightgbm_rows": 0 if backtest.model is None else backtest.model.rows,
-        },
+        parameters=given | _chosen(backtest, weights, trials),
         lightgbm_text=None if backtest.model is None else backtest.model.text,
-        prophet_json={panel.ids[row]: text for row, text in sorted(trials.models.items())
-                      if uses_prophet is not None and uses_prophet[row]},
+        prophet_json=_prophets_used(panel, weights, trials),
         clipped=clipped,
         seconds=time.monotonic() - began,
-    )  # fmt: skip
+    )
+
+
+def _chosen(backtest: Backtest, weights: Weights, trials: ProphetTrials) -> dict[str, Any]:
+    """Return the parameters that a run was not given but chose or found."""
+    model = backtest.model
+    return {
+        "origins": len(backtest.cuts) - 1,
+        "shrinkage": str(weights.shrinkage),
+        "prophet_fits": trials.fits,
+        "prophet_seconds": round(trials.seconds, 2),
+        "lightgbm": None if model is None else model.parameters,
+        "lightgbm_features": None if model is None else list(model.features),
+        "lightgbm_rows": 0 if model is None else model.rows,
+    }
+
+
+def _prophets_used(panel: Panel, weights: Weights, trials: ProphetTrials) -> dict[str, str]:
+    """Return the Prophet models that have a say in a forecast, as JSON by series."""
+    if "prophet" not in weights.names:
+        return {}
+    share = weights.by_series[:, weights.names.index("prophet")]
+    return {panel.ids[row]: text for row, text in sorted(trials.models.items()) if share[row] > 0}
 
 
 def _published(backtest: Backtest, groups: NDArray[np.intp]) -> tuple[Floats, Weights]:

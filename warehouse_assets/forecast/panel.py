@@ -88,28 +88,11 @@ def build_panel(
         UserError: a column is missing, a series has two rows of one date, dates off the frequency's grid,
             infinite values, or no value at all.
     """
-    missing = [name for name in ("unique_id", "ds", "y") if name not in history.columns]
-    if missing:
-        raise UserError(f"The history lacks the column {missing[0]!r}; it needs unique_id, ds and y.")
-    if history.empty:
-        raise UserError("The history holds no row; give at least one value to forecast from.")
-    if history["unique_id"].isna().any() or history["ds"].isna().any():
-        raise UserError("The history has rows without unique_id or ds; fill or remove them.")
-    if fill not in ("season", "zero"):
-        raise UserError(f"Fill rule {fill!r} is not known; use season or zero.")
-    ids = history["unique_id"].astype(str)
-    y: Floats = np.asarray(pd.to_numeric(history["y"]), dtype=np.float64)
-    if np.isinf(y).any():
-        bad = int(np.flatnonzero(np.isinf(y))[0])
-        raise UserError(f"Series {ids.iloc[bad]!r} has an infinite y at {history['ds'].iloc[bad]}; remove it.")
+    _refuse_unusable(history, fill)
+    y = _finite_values(history)
     is_dated = not pd.api.types.is_integer_dtype(history["ds"])
-    if is_dated:
-        dates = pd.DatetimeIndex(history["ds"])
-        dates = dates.tz_localize(None) if dates.tz is not None else dates
-        steps, offsets = step_index(dates, frequency)
-    else:
-        steps, offsets = history["ds"].to_numpy().astype(np.int64), np.zeros(len(history), dtype=np.int64)
-    codes, names = pd.factorize(ids, sort=True)
+    steps, offsets = _steps(history["ds"], frequency, is_dated)
+    codes, names = pd.factorize(history["unique_id"].astype(str), sort=True)
     order = np.lexsort((steps, codes))
     codes, steps, offsets, y = codes[order], steps[order], offsets[order], y[order]
     series_offset = _offsets(codes, offsets, names, history["ds"].iloc[order], frequency)
@@ -121,27 +104,13 @@ def build_panel(
     # A series of nothing but nulls stands as one unobserved zero at its last date.
     final = np.r_[codes[1:] != codes[:-1], True]
     y = np.asarray(np.where(~valued[codes] & final, 0.0, y), dtype=np.float64)
-    keep = _between_first_and_last_value(codes, y)
-    codes, steps, y = codes[keep], steps[keep], y[keep]
-    first = np.full(len(names), np.iinfo(np.int64).max)
-    last = np.full(len(names), np.iinfo(np.int64).min)
-    np.minimum.at(first, codes, steps)
-    np.maximum.at(last, codes, steps)
-    width = int((last - first).max()) + 1
-    if width > LONGEST_SPAN:
-        worst = int((last - first).argmax())
-        raise UserError(
-            f"Series {names[worst]!r} spans {width:,} steps of frequency {frequency.name}; check its dates, "
-            f"or choose a longer frequency (at most {LONGEST_SPAN:,} steps)."
-        )
-    if width > frequency.longest_history:
-        width = frequency.longest_history
-        recent = steps > last[codes] - width
-        codes, steps, y = codes[recent], steps[recent], y[recent]
-        keep = _between_first_and_last_value(codes, y)
-        codes, steps, y = codes[keep], steps[keep], y[keep]
-        first = np.full(len(names), np.iinfo(np.int64).max)
-        np.minimum.at(first, codes, steps)
+    codes, steps, y = _from_first_to_last_value(codes, steps, y)
+    first, last = _first_and_last(codes, steps)
+    width = min(_longest(first, last, names, frequency), frequency.longest_history)
+    recent = steps > last[codes] - width
+    if not recent.all():
+        codes, steps, y = _from_first_to_last_value(codes[recent], steps[recent], y[recent])
+        first, _ = _first_and_last(codes, steps)
     values = np.full((len(names), width), np.nan)
     values[codes, width - 1 - (last[codes] - steps)] = y
     observed = ~np.isnan(values) & valued[:, None]
@@ -152,6 +121,55 @@ def build_panel(
         frequency, [str(name) for name in names], values, observed, last, series_offset, is_dated,
         calendar, calendar_of, first_calendar, holidays,
     )  # fmt: skip
+
+
+def _refuse_unusable(history: pd.DataFrame, fill: str) -> None:
+    """Raise a UserError where columns, rows or names are missing, or the fill rule is not known."""
+    missing = [name for name in ("unique_id", "ds", "y") if name not in history.columns]
+    if missing:
+        raise UserError(f"The history lacks the column {missing[0]!r}; it needs unique_id, ds and y.")
+    if history.empty:
+        raise UserError("The history holds no row; give at least one value to forecast from.")
+    if history["unique_id"].isna().any() or history["ds"].isna().any():
+        raise UserError("The history has rows without unique_id or ds; fill or remove them.")
+    if fill not in ("season", "zero"):
+        raise UserError(f"Fill rule {fill!r} is not known; use season or zero.")
+
+
+def _finite_values(history: pd.DataFrame) -> Floats:
+    """Return ``y`` as numbers, NaN where null; raise a UserError naming the first infinite one."""
+    y: Floats = np.asarray(pd.to_numeric(history["y"]), dtype=np.float64)
+    if np.isinf(y).any():
+        bad = int(np.flatnonzero(np.isinf(y))[0])
+        name = str(history["unique_id"].iloc[bad])
+        raise UserError(f"Series {name!r} has an infinite y at {history['ds'].iloc[bad]}; remove it.")
+    return y
+
+
+def _steps(ds: pd.Series, frequency: Frequency, is_dated: bool) -> tuple[Ints, Ints]:
+    """Return the step number of each row, and the offset within the step (see ``step_index``)."""
+    if not is_dated:
+        return ds.to_numpy().astype(np.int64), np.zeros(len(ds), dtype=np.int64)
+    dates = pd.DatetimeIndex(ds)
+    return step_index(dates.tz_localize(None) if dates.tz is not None else dates, frequency)
+
+
+def _first_and_last(codes: Ints, steps: Ints) -> tuple[Ints, Ints]:
+    """Return the first and the last step of each series, of rows sorted by series and step."""
+    begins = np.r_[True, codes[1:] != codes[:-1]]
+    return steps[begins], steps[np.r_[begins[1:], True]]
+
+
+def _longest(first: Ints, last: Ints, names: pd.Index, frequency: Frequency) -> int:
+    """Return the steps of the longest series; raise a UserError where they cannot be true."""
+    width = int((last - first).max()) + 1
+    if width > LONGEST_SPAN:
+        worst = int((last - first).argmax())
+        raise UserError(
+            f"Series {names[worst]!r} spans {width:,} steps of frequency {frequency.name}; check its dates, "
+            f"or choose a longer frequency (at most {LONGEST_SPAN:,} steps)."
+        )
+    return width
 
 
 def _refuse_duplicates(codes: Ints, steps: Ints, names: pd.Index, ds: pd.Series) -> None:
@@ -194,8 +212,8 @@ def _offsets(codes: Ints, offsets: Ints, names: pd.Index, ds: pd.Series, frequen
     return np.asarray(own, dtype=np.int64)
 
 
-def _between_first_and_last_value(codes: Ints, y: Floats) -> NDArray[np.bool_]:
-    """Mark the rows from each series' first to its last non-null value."""
+def _from_first_to_last_value(codes: Ints, steps: Ints, y: Floats) -> tuple[Ints, Ints, Floats]:
+    """Return the rows from each series' first to its last non-null value."""
     position = np.arange(len(y))
     has = ~np.isnan(y)
     count = int(codes.max()) + 1
@@ -203,7 +221,8 @@ def _between_first_and_last_value(codes: Ints, y: Floats) -> NDArray[np.bool_]:
     high = np.full(count, -1)
     np.minimum.at(low, codes[has], position[has])
     np.maximum.at(high, codes[has], position[has])
-    return np.asarray((position >= low[codes]) & (position <= high[codes]))
+    keep = (position >= low[codes]) & (position <= high[codes])
+    return codes[keep], steps[keep], y[keep]
 
 
 def _fill_gaps(values: Floats, observed: NDArray[np.bool_], start: Ints, frequency: Frequency, fill: str) -> None:

@@ -140,33 +140,9 @@ def try_prophet(
     began = time.monotonic()
     trials = ProphetTrials(np.full_like(reference, np.nan))
     chosen = candidates_for_prophet(panel, backtest, reference, most)
-
-    def one(row: int, origin: int) -> bool:
-        cut = backtest.cuts[origin]
-        width = panel.values.shape[1]
-        known = panel.values[row, :cut]
-        first = int(np.flatnonzero(~np.isnan(known))[0])
-        steps = panel.last_step[row] - (width - 1) + np.arange(first, cut + horizon)
-        dates = step_dates(steps, int(panel.offset[row]), panel.frequency)
-        history = np.where(panel.observed[row, first:cut], known[first:], np.nan)
-        size = cut - first
-        left = budget - (time.monotonic() - began)
-        fitted = fit_prophet(dates[:size], history, dates[size:], country, panel.frequency.name, min(left, LONGEST_FIT))
-        trials.fits += 1
-        if fitted is None:
-            return False
-        path, text = fitted
-        floor = 0.0 if np.nanmin(known) >= 0 else -np.inf
-        trials.forecasts[origin, row] = np.maximum(path, floor)
-        if origin == 0:
-            trials.models[row] = text
-        return True
-
     first = len(backtest.cuts) - 1 if most is None else _first_tried(backtest)
 
-    def promising(row: int) -> bool:
-        if most is None:
-            return True
+    def is_promising(row: int) -> bool:
         truth = backtest.known_at(first - 1)[first, row]
         own = masked_mean(np.abs(trials.forecasts[first, row] - truth))
         other = masked_mean(np.abs(reference[first, row] - truth))
@@ -174,10 +150,16 @@ def try_prophet(
 
     def one_series(row: int) -> None:
         for origin in range(first, -1, -1):
-            if time.monotonic() - began > budget or (origin < first and not promising(row)):
+            left = budget - (time.monotonic() - began)
+            if left < 0 or (origin < first and most is not None and not is_promising(row)):
                 break
-            if not one(row, origin):
+            fitted = _fit_at(panel, row, backtest.cuts[origin], horizon, country, min(left, LONGEST_FIT))
+            trials.fits += 1
+            if fitted is None:
                 break
+            trials.forecasts[origin, row], text = fitted
+            if origin == 0:
+                trials.models[row] = text
 
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
         for done, _ in enumerate(pool.map(one_series, chosen), start=1):
@@ -188,3 +170,20 @@ def try_prophet(
             trials.forecasts[1:, row] = np.nan
     trials.seconds = time.monotonic() - began
     return trials
+
+
+def _fit_at(
+    panel: Panel, row: int, cut: int, horizon: int, country: str | None, seconds: float
+) -> tuple[Floats, str] | None:
+    """Fit Prophet to what one series showed before column ``cut``; the forecast is not below 0 where nothing was."""
+    known = panel.values[row, :cut]
+    first = int(np.flatnonzero(~np.isnan(known))[0])
+    steps = panel.last_step[row] - (panel.values.shape[1] - 1) + np.arange(first, cut + horizon)
+    dates = step_dates(steps, int(panel.offset[row]), panel.frequency)
+    history = np.where(panel.observed[row, first:cut], known[first:], np.nan)
+    size = cut - first
+    fitted = fit_prophet(dates[:size], history, dates[size:], country, panel.frequency.name, seconds)
+    if fitted is None:
+        return None
+    path, text = fitted
+    return np.maximum(path, 0.0 if np.nanmin(known) >= 0 else -np.inf), text

@@ -91,29 +91,8 @@ def write_forecasts(
 
     Returns the rows written and every target date that was there before or is there now.
     """
-    import pandas as pd
-
-    names = series.drop_duplicates("series_id").set_index("series_id")[["metric", "level", "entity_id"]]
     origins = series.groupby("series_id")["ds"].max()
-    frame = result.forecasts.join(names, on="unique_id")
-    frame = pd.DataFrame(
-        {
-            "series_id": frame["unique_id"],
-            "metric": frame["metric"],
-            "grain": grain.name,
-            "level": frame["level"],
-            "entity_id": frame["entity_id"].where(frame["level"] != "company", None),
-            "target_date": frame["ds"].dt.date,
-            "origin_date": frame["unique_id"].map(origins).dt.date,
-            "forecast": frame["yhat"],
-            "forecast_lower": frame["yhat_lower"],
-            "forecast_upper": frame["yhat_upper"],
-            "interval_level": int(result.parameters["level"]),
-            "method": frame["method"],
-            "model_version_id": model_version_id,
-            "run_id": run_id,
-        }
-    )
+    frame = _forecast_rows(grain, series, origins, result).assign(model_version_id=model_version_id, run_id=run_id)
     made = origins.dt.date
     replaced = connection.execute(
         """
@@ -144,6 +123,32 @@ def write_forecasts(
     }
     copy_frame(frame, connection, sql.Identifier("ml", "forecast"), types)
     return len(frame), {row[0] for row in replaced} | set(frame["target_date"])
+
+
+def _forecast_rows(
+    grain: Grain, series: pd.DataFrame, origins: pd.Series[pd.Timestamp], result: ForecastResult
+) -> pd.DataFrame:
+    """Return the rows of `ml.forecast` as far as the forecast itself tells them."""
+    import pandas as pd
+
+    names = series.drop_duplicates("series_id").set_index("series_id")[["metric", "level", "entity_id"]]
+    frame = result.forecasts.join(names, on="unique_id")
+    return pd.DataFrame(
+        {
+            "series_id": frame["unique_id"],
+            "metric": frame["metric"],
+            "grain": grain.name,
+            "level": frame["level"],
+            "entity_id": frame["entity_id"].where(frame["level"] != "company", None),
+            "target_date": frame["ds"].dt.date,
+            "origin_date": frame["unique_id"].map(origins).dt.date,
+            "forecast": frame["yhat"],
+            "forecast_lower": frame["yhat_lower"],
+            "forecast_upper": frame["yhat_upper"],
+            "interval_level": int(result.parameters["level"]),
+            "method": frame["method"],
+        }
+    )
 
 
 def write_backtest(connection: psycopg.Connection, grain: Grain, result: ForecastResult, run_id: str | None) -> int:

@@ -120,6 +120,20 @@ def register(connection: psycopg.Connection, candidate: Candidate, guard: Guard)
         connection.execute(
             "update ml.model_version set is_champion = false where model = %s and is_champion", (candidate.model,)
         )
+    version = _insert(connection, candidate, is_champion=refusal is None)
+    connection.execute(
+        """
+        update ml.model_version
+        set artifact = null
+        where model = %s and version <= %s and artifact is not null and not is_champion
+        """,
+        (candidate.model, version.version - KEPT_ARTIFACTS),
+    )
+    return Registration(version, refusal)
+
+
+def _insert(connection: psycopg.Connection, candidate: Candidate, is_champion: bool) -> ModelVersion:
+    """Write the row of the model's next version."""
     query = f"""
         insert into ml.model_version
             (
@@ -155,20 +169,12 @@ def register(connection: psycopg.Connection, candidate: Candidate, guard: Guard)
                 "data_from": candidate.data_from,
                 "data_to": candidate.data_to,
                 "artifact": candidate.artifact,
-                "is_champion": refusal is None,
+                "is_champion": is_champion,
             },
         )
         version = cursor.fetchone()
     assert version is not None  # noqa: S101  an insert … returning of one aggregate row returns one row
-    connection.execute(
-        """
-        update ml.model_version
-        set artifact = null
-        where model = %s and version <= %s and artifact is not null and not is_champion
-        """,
-        (candidate.model, version.version - KEPT_ARTIFACTS),
-    )
-    return Registration(version, refusal)
+    return version
 
 
 def champion(connection: psycopg.Connection, model: str) -> ModelVersion | None:
