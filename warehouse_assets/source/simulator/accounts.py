@@ -74,12 +74,23 @@ def open_accounts(
         customer_type: kind of each (codes).
     """
     rng = month.rng(purpose)
+    customers, home = _enter_customers(month, rng, created_at, channel, customer_type)
+    owners = np.repeat(np.arange(len(created_at)), _places(rng, customer_type))
+    locations = _enter_places(month, rng, customers, home, owners)
+    _sign_first_agreements(month, rng, locations, customer_type[owners], first_service[owners])
+    _record_consents(month, rng, customers["customer_id"], created_at)
+    return customers["customer_id"] - 1
+
+
+def _enter_customers(
+    month: Month, rng: np.random.Generator, created_at: Array, channel: Array, customer_type: Array
+) -> tuple[Rows, Rows]:
+    """Add new customers; returns them, and the place at which each lives or works."""
     count = len(created_at)
     people = customer_type == RESIDENTIAL
     names = np.where(people, person_names(rng, count), business_names(rng, count, customer_type))
-    depots = month.master("depots")
-    weight = 1.0 / (1.0 + 0.25 * np.arange(len(depots)))
-    depot = rng.choice(len(depots), count, p=weight / weight.sum())
+    weight = 1.0 / (1.0 + 0.25 * np.arange(len(month.master("depots"))))
+    depot = rng.choice(len(weight), count, p=weight / weight.sum())
     home = place_locations(rng, month.memory("clusters"), depot)
     ids = month.world.ids("customers", count)
     terms = np.array([[15, 15, 21], [30, 30, 15], [30, 45, 60], [30, 45, 45]])[customer_type, rng.integers(0, 3, count)]
@@ -104,44 +115,50 @@ def open_accounts(
     )
     customers.update(latent_traits(rng, customer_type))
     month.add("customers", customers, created_at)
-    positions = ids - 1
+    return customers, home
 
-    owners = np.repeat(np.arange(count), _places(rng, customer_type))
-    place_depot = depot[owners]
-    spots = place_locations(rng, month.memory("clusters"), place_depot)
+
+def _enter_places(month: Month, rng: np.random.Generator, customers: Rows, home: Rows, owners: Array) -> Rows:
+    """Add a place for each entry of ``owners`` (positions among ``customers``), the first of each at home."""
+    depot = customers["depot_id"][owners] - 1
+    spots = place_locations(rng, month.memory("clusters"), depot)
     first_of_owner = np.r_[True, owners[1:] != owners[:-1]] if len(owners) else np.zeros(0, dtype=bool)
     for name, values in home.items():
         spots[name][first_of_owner] = values
-    place_ids = month.world.ids("service_locations", len(owners))
     locations = Rows(
-        service_location_id=place_ids,
-        customer_id=ids[owners],
-        depot_id=place_depot + 1,
-        region=depots["region"][place_depot],
+        service_location_id=month.world.ids("service_locations", len(owners)),
+        customer_id=customers["customer_id"][owners],
+        depot_id=depot + 1,
+        region=month.master("depots")["region"][depot],
         **spots,
         _access=rng.lognormal(0, 0.35, len(owners)),
     )
-    month.add("service_locations", locations, created_at[owners])
+    month.add("service_locations", locations, customers["created_at"][owners])
+    return locations
 
-    takes = chances(rng, _TAKES[customer_type[owners]].ravel(), len(owners) * 5).reshape(len(owners), 5)
+
+def _sign_first_agreements(
+    month: Month, rng: np.random.Generator, locations: Rows, customer_type: Array, first_service: Array
+) -> None:
+    """Sign agreements for the services that new places take; kind of customer and first day are the place's."""
+    count = len(locations)
+    takes = chances(rng, _TAKES[customer_type].ravel(), count * 5).reshape(count, 5)
     place, service = np.nonzero(takes)
-    lifts, containers, capacity, kind = _service_shape(rng, service, customer_type[owners][place])
+    lifts, containers, capacity, kind = _service_shape(rng, service, customer_type[place])
     sign_agreements(
         month,
         rng,
         Rows(
-            customer_id=ids[owners][place],
-            service_location_id=place_ids[place],
+            customer_id=locations["customer_id"][place],
+            service_location_id=locations["service_location_id"][place],
             service_type=service,
             container_count=containers,
             lifts_per_week=lifts,
-            start_date=first_service[owners][place],
+            start_date=first_service[place],
             _capacity=capacity,
             _kind=kind,
         ),
     )
-    _record_consents(month, rng, ids, created_at)
-    return positions
 
 
 def _places(rng: np.random.Generator, customer_type: Array) -> Array:

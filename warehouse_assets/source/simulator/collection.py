@@ -35,9 +35,10 @@ LONGEST_RUN_MINUTES = 14 * 60.0
 class Collected:
     """What the month's collection did, for those who act on it.
 
-    ``stops``: customer, place, agreement (positions), day, status, reason, at (UTC time it was driven or given up),
-    pounds, contaminated, overage. ``runs``: the schedule's columns and vehicle, driver, cancelled, started, ended
-    (minutes), gallons, miles driven, run_id, lifts. ``loads``: depot, day, fee, stream, pounds.
+    ``stops``: customer, place, agreement (positions), stream, day, status, reason, at (UTC time it was driven or given
+    up), fill, pounds (0 unless lifted), contaminated, overage. ``runs``: the schedule's columns and, among those of the
+    steps below, vehicle, driver, cancelled, started, ended (minutes), gallons, miles_driven, run_id, lifts. ``loads``:
+    depot, day, fee, stream, pounds.
     """
 
     stops: Rows
@@ -48,99 +49,60 @@ class Collected:
 def collect(month: Month, schedule: Schedule, fleet: FleetMonth, weather: Rows) -> Collected:
     """Drive the month's runs; brings ``route_runs``, ``route_stops`` and ``loads``."""
     rng = month.rng("collection")
-    runs, stops = schedule.runs, schedule.stops
-    snow = weather["snow"][runs["depot"], runs["day_place"]]
-    rain = weather["rain"][runs["depot"], runs["day_place"]]
-    cancelled = snow > BLIZZARD_INCHES
-    status, reason = _customer_side(month, rng, stops, snow[stops["run"]], cancelled[stops["run"]])
+    stops, runs = schedule.stops, _setting_out(month, schedule.runs, fleet, weather)
+    status, reason = _customer_side(month, rng, stops, runs)
     fill, pounds = _weigh(month, rng, runs, stops, status)
-    unreached = (status == SKIPPED) | (reason == WEATHER)
-    position = stops["sequence"] / runs["stops"][stops["run"]]
-    failed_at, severity = fleet.run_failure[stops["run"]], fleet.run_severity[stops["run"]]
-    after = position > failed_at
-    lost = after & chances(rng, np.array([0.0, 0.22, 0.65, 0.0])[severity], len(after)) & ~unreached
+    lost = _lost_to_failure(rng, runs, stops) & (status != SKIPPED) & (reason != WEATHER)
     status[lost], reason[lost] = MISSED, VEHICLE
-    unreached |= lost
 
-    reached = np.flatnonzero(~unreached)
+    reached = np.flatnonzero((status != SKIPPED) & (reason != WEATHER) & (reason != VEHICLE))
     order = reached[_driven_order(rng, stops.take(reached))]
-    run = stops["run"][order]
-    arrival, departure, delay, loads, travelled = _drive(month, rng, runs, stops, fleet, order, pounds, snow, rain)
-    too_late = arrival - runs["start"][run] > LONGEST_RUN_MINUTES
+    driven, runs = _drive(month, rng, runs, stops, order, pounds)
+    too_late = driven["arrival"] - runs["start"][driven["run"]] > LONGEST_RUN_MINUTES
     status[order[too_late]], reason[order[too_late]] = MISSED, TIME
-    kept = ~too_late
-    order, run, arrival, departure, loads = (x[kept] for x in (order, run, arrival, departure, loads))
+    driven = driven.take(~too_late)
 
-    count = len(status)
-    actual_sequence = np.full(count, np.nan)
-    arrived, departed = np.full(count, np.nan), np.full(count, np.nan)
-    first_kept = np.r_[True, run[1:] != run[:-1]] if len(run) else np.zeros(0, dtype=bool)
-    start_place = np.flatnonzero(first_kept)
-    actual_sequence[order] = np.arange(len(run)) - np.repeat(start_place, np.diff(np.r_[start_place, len(run)])) + 1
-    arrived[order], departed[order] = arrival, departure
     lifted = status == COMPLETED
-    overage = lifted & (fill > 1.05)
-    streams = stops["stream"]
     contaminates = month.master("customers")["_contaminates"][stops["customer"]]
-    contaminated = lifted & chances(rng, contaminates * np.array([0.0, 1.0, 0.6])[streams], count)
-
-    finished = _finish_runs(month, rng, schedule, fleet, cancelled, run, departure, delay, travelled, snow)
-    base = month.local.clock_start(runs["day"])
-    at = np.where(np.isnan(departed), (finished["ended"] + 6)[stops["run"]], departed + 0.4)
-    appears = clock(base[stops["run"]], at)
-    month.bring(
-        Block(
-            "route_stops",
-            Rows(
-                route_stop_id=month.world.ids("route_stops", count),
-                route_run_id=finished["run_id"][stops["run"]],
-                route_id=runs["route"][stops["run"]] + 1,
-                customer_id=stops["customer"] + 1,
-                service_location_id=stops["place"] + 1,
-                container_id=stops["container"] + 1,
-                service_date=runs["day"][stops["run"]],
-                planned_sequence=stops["sequence"],
-                actual_sequence=actual_sequence,
-                planned_at=clock(base[stops["run"]], stops["minute"]),
-                arrived_at=clock(base[stops["run"]], arrived),
-                departed_at=clock(base[stops["run"]], departed),
-                status=status,
-                missed_reason=reason,
-                is_contaminated=contaminated,
-                is_overage=overage,
-                fill_ratio=np.where(lifted, np.round(fill, 3), np.nan),
-                weight_lb=np.where(lifted, pounds, np.nan),
-            ),
-            appears,
-        )
+    risk = contaminates * np.array([0.0, 1.0, 0.6])[stops["stream"]]
+    outcome = Rows(
+        status=status,
+        reason=reason,
+        contaminated=lifted & chances(rng, risk, len(stops)),
+        overage=lifted & (fill > 1.05),
+        fill=fill,
+        pounds=np.where(lifted, pounds, 0.0),
     )
-    lifted_at = np.flatnonzero(status[order] == COMPLETED)
-    driven = Rows(run=run, load=loads, pounds=pounds[order], departure=departure).take(lifted_at)
-    carried = tip_loads(month, rng, runs, finished["run_id"], fleet.run_vehicle, driven, base)
-    _report_runs(month, runs, finished, fleet, base)
+    runs = _finish_runs(month, rng, runs, driven)
+    at = _report_stops(month, runs, stops, driven, outcome)
+    loads = tip_loads(month, rng, runs, driven.take(lifted[driven["stop"]]))
+    _report_runs(month, runs)
     lifts = np.bincount(stops["run"][lifted], minlength=len(runs))
-    return Collected(
-        Rows(
-            customer=stops["customer"],
-            place=stops["place"],
-            agreement=stops["agreement"],
-            day=runs["day"][stops["run"]],
-            status=status,
-            reason=reason,
-            at=appears,
-            pounds=np.where(lifted, pounds, 0.0),
-            contaminated=contaminated,
-            overage=overage,
-            stream=streams,
-        ),
-        Rows(runs | finished | Rows(vehicle=fleet.run_vehicle, driver=fleet.run_driver, lifts=lifts)),
-        carried,
+    known = Rows({name: stops[name] for name in ("customer", "place", "agreement", "stream")})
+    went = Rows(known | outcome | Rows(day=runs["day"][stops["run"]], at=at))
+    return Collected(went, Rows(runs | Rows(lifts=lifts)), loads)
+
+
+def _setting_out(month: Month, runs: Rows, fleet: FleetMonth, weather: Rows) -> Rows:
+    """The planned runs with their vehicles, drivers and failures, the depot's snow and rain, and ``base``.
+
+    ``base`` is the UTC time from which a run's minutes count.
+    """
+    snow = weather["snow"][runs["depot"], runs["day_place"]]
+    more = Rows(
+        vehicle=fleet.run_vehicle,
+        driver=fleet.run_driver,
+        failure=fleet.run_failure,
+        severity=fleet.run_severity,
+        snow=snow,
+        rain=weather["rain"][runs["depot"], runs["day_place"]],
+        cancelled=snow > BLIZZARD_INCHES,
+        base=month.local.clock_start(runs["day"]),
     )
+    return Rows(runs | more)
 
 
-def _customer_side(
-    month: Month, rng: np.random.Generator, stops: Rows, snow: Array, cancelled: Array
-) -> tuple[Array, Array]:
+def _customer_side(month: Month, rng: np.random.Generator, stops: Rows, runs: Rows) -> tuple[Array, Array]:
     """Status and reason (-1 none) of each stop, as far as customers and weather decide."""
     customers, locations = month.master("customers"), month.master("service_locations")
     count = len(stops)
@@ -153,6 +115,7 @@ def _customer_side(
     at_home = customers["customer_type"][stops["customer"]] == 0
     kind = rng.random(count)
     reason[missed] = np.where(kind < 0.72, np.where(at_home, NOT_OUT, BLOCKED), OVERLOADED)[missed]
+    snow, cancelled = runs["snow"][stops["run"]], runs["cancelled"][stops["run"]]
     snowed = ~missed & (draw > 1 - np.clip((snow - 2) * 0.03, 0, 0.5))
     status[snowed | cancelled], reason[snowed | cancelled] = MISSED, WEATHER
     skipped = (status == COMPLETED) & (kind > 0.9975)
@@ -179,6 +142,13 @@ def _weigh(month: Month, rng: np.random.Generator, runs: Rows, stops: Rows, stat
     return fill, np.maximum(np.round(pounds / 5) * 5, 5.0)
 
 
+def _lost_to_failure(rng: np.random.Generator, runs: Rows, stops: Rows) -> Array:
+    """Whether a stop is given up because the vehicle failed before it; a worse failure loses more stops."""
+    run = stops["run"]
+    after = stops["sequence"] / runs["stops"][run] > runs["failure"][run]
+    return np.asarray(after & chances(rng, np.array([0.0, 0.22, 0.65, 0.0])[runs["severity"][run]], len(run)))
+
+
 def _driven_order(rng: np.random.Generator, stops: Rows) -> Array:
     """Order in which the stops are driven: the plan, with neighbouring places swapped as drivers see fit."""
     count = len(stops)
@@ -194,27 +164,43 @@ def _driven_order(rng: np.random.Generator, stops: Rows) -> Array:
 
 
 def _drive(
-    month: Month,
-    rng: np.random.Generator,
-    runs: Rows,
-    stops: Rows,
-    fleet: FleetMonth,
-    order: Array,
-    pounds: Array,
-    snow: Array,
-    rain: Array,
-) -> tuple[Array, Array, Array, Array, Array]:
-    """Minutes of arrival and departure of the stops in ``order``, and for them the load they fill.
+    month: Month, rng: np.random.Generator, runs: Rows, stops: Rows, order: Array, pounds: Array
+) -> tuple[Rows, Rows]:
+    """Drive the stops in ``order``, tipping on the way when the truck is full.
 
-    Also returns, per run, minutes lost in traffic and miles between stops.
+    Returns the driven stops - stop (position), run, load (number within the run), pounds, arrival and departure
+    (minutes) - and the runs with late_start, trip and delay (minutes) and travelled (miles between stops).
     """
-    depots, vehicles, drivers = month.master("depots"), month.master("vehicles"), month.master("drivers")
     run = stops["run"][order]
     is_first = np.r_[True, run[1:] != run[:-1]] if len(run) else np.zeros(0, dtype=bool)
-    first = np.flatnonzero(is_first)
-    dense = np.cumsum(is_first) - 1
-    latitude, longitude = stops["latitude"][order], stops["longitude"][order]
-    depot = runs["depot"][run]
+    first, dense = np.flatnonzero(is_first), np.cumsum(is_first) - 1
+    place_in_run = np.arange(len(run)) - first[dense]
+    miles, free, slowed = _travel(month, rng, runs, stops, order, is_first)
+    pace = month.master("drivers")["_pace"][runs["driver"]][run]
+    service = stops["service"][order] * pace * np.exp(rng.standard_normal(len(run), dtype=np.float32) * 0.2)
+    load = _load_numbers(month, runs, run, within_runs(pounds[order], first, dense), place_in_run)
+    trip = trip_minutes(runs["site_miles"]) * rng.lognormal(0, 0.08, len(runs))
+    late_start = np.clip(rng.normal(4, 7, len(runs)), -8, 60)
+    stopped = np.array([35.0, 75.0, 120.0, 0.0])[runs["severity"][run]]
+    broken = ((place_in_run + 1) / runs["stops"][run] > runs["failure"][run]) * stopped
+    moving = slowed + np.r_[0.0, service[:-1]] * ~is_first
+    arrival = (runs["start"] + late_start)[run] + within_runs(moving, first, dense) + load * trip[run] + broken
+    driven = Rows(stop=order, run=run, load=load, pounds=pounds[order], arrival=arrival, departure=arrival + service)
+    more = Rows(
+        late_start=late_start,
+        trip=trip,
+        delay=np.bincount(run, np.maximum(slowed - free, 0), minlength=len(runs)),
+        travelled=np.bincount(run, miles, minlength=len(runs)),
+    )
+    return driven, Rows(runs | more)
+
+
+def _travel(
+    month: Month, rng: np.random.Generator, runs: Rows, stops: Rows, order: Array, is_first: Array
+) -> tuple[Array, Array, Array]:
+    """The legs to the stops in ``order``: miles, and minutes on free roads and in that hour's traffic and weather."""
+    depots, run = month.master("depots"), stops["run"][order]
+    latitude, longitude, depot = stops["latitude"][order], stops["longitude"][order], runs["depot"][run]
     miles = road_miles(
         np.where(is_first, depots["latitude"][depot], np.r_[0.0, latitude[:-1]]),
         np.where(is_first, depots["longitude"][depot], np.r_[0.0, longitude[:-1]]),
@@ -225,81 +211,100 @@ def _drive(
     hour = stops["minute"][order] / 60.0
     workday = (weekday(runs["day"]) <= 5)[run]
     rush = np.exp(-((hour - 7.8) ** 2) / 1.6) + 0.8 * np.exp(-((hour - 16.6) ** 2) / 2.0)
-    of_run = rng.lognormal(-0.02, 0.10, len(runs)) + 0.035 * np.minimum(snow, 8) + 0.06 * np.minimum(rain, 2)
+    of_run = rng.lognormal(-0.02, 0.10, len(runs)) + 0.035 * np.minimum(runs["snow"], 8)
+    of_run += 0.06 * np.minimum(runs["rain"], 2)
     slowed = free * (1 + 0.32 * rush * workday) * of_run[run] * np.exp(rng.standard_normal(len(run)) * 0.12)
-    pace = drivers["_pace"][fleet.run_driver][run]
-    service = stops["service"][order] * pace * np.exp(rng.standard_normal(len(run), dtype=np.float32) * 0.2)
-    carried = within_runs(pounds[order], first, dense)
+    return miles, free, slowed
+
+
+def _load_numbers(month: Month, runs: Rows, run: Array, carried: Array, place_in_run: Array) -> Array:
+    """Which of its run's loads each stop fills, from the pounds ``carried`` so far; a roll-off is a load by itself."""
     rolls = month.master("routes")["service_type"][runs["route"]] == ROLL_OFF
-    limit = vehicles["capacity_tons"][fleet.run_vehicle] * 2_000 * 0.94
-    loads = np.floor(carried / limit[run]).astype(np.int64)
-    loads = np.where(rolls[run], np.arange(len(run)) - first[dense], loads) if len(run) else loads
-    trip = trip_minutes(runs["site_miles"]) * rng.lognormal(0, 0.08, len(runs))
-    late_start = np.clip(rng.normal(4, 7, len(runs)), -8, 60)
-    stopped = np.array([35.0, 75.0, 120.0, 0.0])[fleet.run_severity[run]]
-    driven = np.arange(len(run)) - first[dense] + 1
-    broken = (driven / runs["stops"][run] > fleet.run_failure[run]) * stopped
-    moving = slowed + np.r_[0.0, service[:-1]] * ~is_first
-    arrival = (runs["start"] + late_start)[run] + within_runs(moving, first, dense) + loads * trip[run] + broken
-    delay = np.bincount(run, np.maximum(slowed - free, 0), minlength=len(runs))
-    travelled = np.bincount(run, miles, minlength=len(runs))
-    runs["late_start"], runs["trip"] = late_start, trip
-    return arrival, arrival + service, delay, loads, travelled
+    limit = month.master("vehicles")["capacity_tons"][runs["vehicle"]] * 2_000 * 0.94
+    return np.asarray(np.where(rolls[run], place_in_run, np.floor(carried / limit[run]).astype(np.int64)))
 
 
-def _finish_runs(
-    month: Month,
-    rng: np.random.Generator,
-    schedule: Schedule,
-    fleet: FleetMonth,
-    cancelled: Array,
-    run: Array,
-    departure: Array,
-    delay: Array,
-    travelled: Array,
-    snow: Array,
-) -> Rows:
-    """Ends, miles and fuel of the runs."""
-    runs, vehicles = schedule.runs, month.master("vehicles")
+def _finish_runs(month: Month, rng: np.random.Generator, runs: Rows, driven: Rows) -> Rows:
+    """The runs with their keys, starts and ends, miles and fuel; a run without a driven stop is cancelled."""
     count = len(runs)
     last = np.full(count, np.nan)
-    np.fmax.at(last, run, departure)
-    cancelled = cancelled | np.isnan(last)
+    np.fmax.at(last, driven["run"], driven["departure"])
+    cancelled = runs["cancelled"] | np.isnan(last)
     started = runs["start"] + runs["late_start"]
-    home = travel_minutes(runs["home"])
-    ended = np.where(cancelled, runs["start"], last + runs["trip"] * 0.7 + home)
-    stops_made = np.bincount(run, minlength=count)
+    ended = np.where(cancelled, runs["start"], last + runs["trip"] * 0.7 + travel_minutes(runs["home"]))
+    stops_made = np.bincount(driven["run"], minlength=count)
     trips = np.maximum(1, np.round(runs["pounds"] / 19_000))
-    miles = travelled + runs["home"] + trips * 2 * 0.6 * runs["site_miles"]
-    thirst = vehicles["_thirst"][fleet.run_vehicle] * (1 + 0.012 * np.minimum(snow, 10))
+    miles = runs["travelled"] + runs["home"] + trips * 2 * 0.6 * runs["site_miles"]
+    thirst = month.master("vehicles")["_thirst"][runs["vehicle"]] * (1 + 0.012 * np.minimum(runs["snow"], 10))
     gallons = (miles / 3.9 + stops_made * 0.028 + (ended - started).clip(0) / 60 * 0.75) * thirst
     gallons *= rng.lognormal(0, 0.05, count)
-    return Rows(
+    more = Rows(
         run_id=month.world.ids("route_runs", count),
         cancelled=cancelled,
         started=started,
         ended=ended,
         miles_driven=np.where(cancelled, np.nan, np.round(miles * rng.lognormal(0.01, 0.015, count), 2)),
         gallons=np.where(cancelled, np.nan, np.round(gallons, 2)),
-        delay=np.where(cancelled, np.nan, np.round(delay, 2)),
+        delay=np.where(cancelled, np.nan, np.round(runs["delay"], 2)),
     )
+    return Rows(runs | more)
 
 
-def _report_runs(month: Month, runs: Rows, finished: Rows, fleet: FleetMonth, base: Array) -> None:
-    cancelled = finished["cancelled"]
+def _report_stops(month: Month, runs: Rows, stops: Rows, driven: Rows, outcome: Rows) -> Array:
+    """Bring the stops; returns when each appears: as the truck leaves, or after its run when it was given up."""
+    run, lifted = stops["run"], outcome["status"] == COMPLETED
+    actual_sequence, arrived, departed = np.full((3, len(run)), np.nan)
+    order, of_driven = driven["stop"], driven["run"]
+    first = np.searchsorted(of_driven, of_driven)
+    actual_sequence[order] = np.arange(len(order)) - first + 1
+    arrived[order], departed[order] = driven["arrival"], driven["departure"]
+    base = runs["base"][run]
+    appears = clock(base, np.where(np.isnan(departed), (runs["ended"] + 6)[run], departed + 0.4))
+    month.bring(
+        Block(
+            "route_stops",
+            Rows(
+                route_stop_id=month.world.ids("route_stops", len(run)),
+                route_run_id=runs["run_id"][run],
+                route_id=runs["route"][run] + 1,
+                customer_id=stops["customer"] + 1,
+                service_location_id=stops["place"] + 1,
+                container_id=stops["container"] + 1,
+                service_date=runs["day"][run],
+                planned_sequence=stops["sequence"],
+                actual_sequence=actual_sequence,
+                planned_at=clock(base, stops["minute"]),
+                arrived_at=clock(base, arrived),
+                departed_at=clock(base, departed),
+                status=outcome["status"],
+                missed_reason=outcome["reason"],
+                is_contaminated=outcome["contaminated"],
+                is_overage=outcome["overage"],
+                fill_ratio=np.where(lifted, np.round(outcome["fill"], 3), np.nan),
+                weight_lb=np.where(lifted, outcome["pounds"], np.nan),
+            ),
+            appears,
+        )
+    )
+    return appears
+
+
+def _report_runs(month: Month, runs: Rows) -> None:
+    """Bring the runs: planned from the early morning on, then in progress and completed, or called off."""
+    cancelled, base = runs["cancelled"], runs["base"]
     planned, in_progress, completed, called_off = range(4)
-    started = np.where(cancelled, NEVER, clock(base, finished["started"]))
-    ended = np.where(cancelled, NEVER, clock(base, finished["ended"]))
+    started = np.where(cancelled, NEVER, clock(base, runs["started"]))
+    ended = np.where(cancelled, NEVER, clock(base, runs["ended"]))
     known = np.where(cancelled, clock(base, runs["start"] - 30), NEVER)
     month.bring(
         Block(
             "route_runs",
             Rows(
-                route_run_id=finished["run_id"],
+                route_run_id=runs["run_id"],
                 route_id=runs["route"] + 1,
                 depot_id=runs["depot"] + 1,
-                vehicle_id=fleet.run_vehicle + 1,
-                driver_id=fleet.run_driver + 1,
+                vehicle_id=runs["vehicle"] + 1,
+                driver_id=runs["driver"] + 1,
                 service_date=runs["day"],
                 status=np.where(cancelled, called_off, completed),
                 planned_start_at=clock(base, runs["start"]),
@@ -308,10 +313,10 @@ def _report_runs(month: Month, runs: Rows, finished: Rows, fleet: FleetMonth, ba
                 ended_at=ended,
                 planned_stops=runs["stops"],
                 planned_miles=np.round(runs["miles"], 2),
-                actual_miles=finished["miles_driven"],
+                actual_miles=runs["miles_driven"],
                 planned_tons=np.round(runs["pounds"] / 2_000, 3),
-                fuel_gallons=finished["gallons"],
-                traffic_delay_minutes=finished["delay"],
+                fuel_gallons=runs["gallons"],
+                traffic_delay_minutes=runs["delay"],
                 is_holiday_shifted=runs["shifted"],
             ),
             clock(base, np.full(len(runs), 125.0)),

@@ -1,6 +1,7 @@
 """Vehicles and the people who drive and mend: who is there, what wears, what fails. Customers do not belong here."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,6 +39,33 @@ class FleetMonth:
     hazard: Array
     failures: Rows
     services: Rows
+
+
+@dataclass
+class _Wear:
+    """How worn the vehicles are; ``drive_month`` changes the arrays in place, day by day.
+
+    ``drift`` and ``cracked`` (wears faster): (vehicles, engine, hydraulics and driveline). ``hours_since``: worked
+    since the last service, ``service_at``: hours at which the next is due. ``down_until``: day from which it drives.
+    """
+
+    drift: Array
+    cracked: Array
+    hours_since: Array
+    service_at: Array
+    down_until: Array
+
+
+class _Failure(NamedTuple):
+    """A failure: vehicle and run (positions, -1 no run), day and drift (numbers), share of the run, hours idle."""
+
+    vehicle: int
+    run: int
+    day: int
+    drift: int
+    share: float
+    idle: float
+    severity: int
 
 
 def open_fleet(month: Month) -> None:
@@ -153,98 +181,121 @@ def change_fleet(month: Month) -> None:
 def drive_month(month: Month, schedule: Schedule) -> FleetMonth:
     """Assign vehicles and drivers to the runs, day by day, and let wear decide which fail."""
     rng = month.rng("wear")
-    vehicles, routes = month.master("vehicles"), month.master("routes")
-    runs = schedule.runs
-    count, days = len(vehicles), len(month.days)
-    scale = month.plan.failure_scale
-    drift = np.stack([vehicles[f"_drift_{number}"] for number in range(3)], axis=1)
-    hours_since, service_at = vehicles["_hours_since"].copy(), vehicles["_service_at"].copy()
-    down_until = vehicles["_down_until"].copy()
-    run_vehicle = routes["_vehicle"][runs["route"]].copy()
+    runs, vehicles = schedule.runs, month.master("vehicles")
+    days, count = len(month.days), len(vehicles)
+    run_vehicle = month.master("routes")["_vehicle"][runs["route"]].copy()
     run_driver = _drivers(month, runs)
-    run_failure = np.full(len(runs), np.nan)
-    run_severity = np.full(len(runs), -1)
-    drift_of_day = np.zeros((days, count, 3))
-    hazard_of_day = np.zeros((days, count))
+    wear = _wear_of(vehicles)
+    drift, hazard = np.zeros((days, count, 3)), np.zeros((days, count))
     growth = rng.gamma(0.6, 1.0, (days, count, 3)) * 0.00024
     cracks, crack_kind = rng.random((days, count)), rng.integers(0, 3, (days, count))
     luck = rng.random((days, count))
-    failures: list[tuple[int, int, int, int, float, float]] = []
+    failures: list[_Failure] = []
     services: list[tuple[int, int, float]] = []
-    cracked = np.maximum(drift - 0.55, 0) > 0
-    in_use = np.isnat(vehicles["retired_date"])
-    in_depot = [
-        np.flatnonzero((vehicles["depot_id"] == depot) & in_use) for depot in range(1, len(month.master("depots")) + 1)
-    ]
+    in_depot = _vehicles_by_depot(month)
     by_day = np.argsort(runs["day_place"], kind="stable")
     edges = np.searchsorted(runs["day_place"][by_day], np.arange(days + 1))
-    for day in range(days):
+    for day, date in enumerate(month.days):
         today = by_day[edges[day] : edges[day + 1]]
-        date = month.days[day]
-        age = (date - vehicles["in_service_date"]).astype(np.int64) / 365.25
-        down = down_until > date
-        for run in today[down[run_vehicle[today]]]:
-            others = in_depot[runs["depot"][run]]
-            free = others[~down[others] & ~np.isin(others, run_vehicle[today])]
-            if len(free):
-                run_vehicle[run] = free[0]
-        hours = np.bincount(
-            run_vehicle[today], (runs["end"][today] - runs["start"][today]) / 60.0, minlength=count
-        ).clip(0, 17)
-        crack = (cracks[day] < 0.022 * scale) & (hours > 0)
-        cracked[crack, crack_kind[day][crack]] = True
-        drift += growth[day] * hours[:, None] * np.where(cracked, 28.0, 1.0)
-        probability = np.where(hours > 0, vehicle_hazard(hours_since, age, drift.sum(axis=1), scale), 0.0)
-        drift_of_day[day], hazard_of_day[day] = drift, probability
-        hours_since += hours
-        for vehicle in np.flatnonzero(luck[day] < probability):
+        _send_spares(run_vehicle, runs, today, wear.down_until > date, in_depot)
+        minutes = runs["end"][today] - runs["start"][today]
+        hours = np.bincount(run_vehicle[today], minutes / 60.0, minlength=count).clip(0, 17)
+        crack = (cracks[day] < 0.022 * month.plan.failure_scale) & (hours > 0)
+        wear.cracked[crack, crack_kind[day][crack]] = True
+        wear.drift += growth[day] * hours[:, None] * np.where(wear.cracked, 28.0, 1.0)
+        drift[day], hazard[day] = wear.drift, _hazard_today(month, wear, date, hours)
+        wear.hours_since += hours
+        for vehicle in np.flatnonzero(luck[day] < hazard[day]).tolist():
             mine = today[run_vehicle[today] == vehicle]
-            kind = int(np.argmax(drift[vehicle] + rng.gumbel(0, 0.15, 3)))
-            severity = int(rng.choice(3, p=(0.45, 0.37, 0.18)))
-            idle = float((rng.uniform(3, 9), rng.uniform(18, 70), rng.uniform(44, 150))[severity])
-            run = int(mine[0]) if len(mine) else -1
-            share = float(rng.uniform(0.08, 0.92))
-            failures.append((int(vehicle), run, day, kind, share, idle))
-            if run >= 0:
-                run_failure[run], run_severity[run] = share, severity
-            down_until[vehicle] = date + np.timedelta64(1 + int(idle // 24), "D")
-            drift[vehicle, kind] = rng.uniform(0, 0.15)
-            cracked[vehicle, kind] = False
-            hours_since[vehicle] *= 0.6
-        due = np.flatnonzero((hours_since > service_at) & (down_until <= date))
-        for vehicle in due:
-            services.append((int(vehicle), day, float(rng.uniform(3, 11))))
-            hours_since[vehicle] = 0.0
-            service_at[vehicle] = rng.uniform(225, 360)
-            found = rng.random(3) < 0.55
-            drift[vehicle, found] *= 0.3
-            cracked[vehicle, found] = False
+            failures.append(_fail(rng, wear, vehicle, int(mine[0]) if len(mine) else -1, day, date))
+        due = np.flatnonzero((wear.hours_since > wear.service_at) & (wear.down_until <= date))
+        services += [(vehicle, day, _serve(rng, wear, vehicle)) for vehicle in due.tolist()]
+    _remember_wear(vehicles, wear)
+    failed = _failure_rows(rng, failures)
+    on_run = failed.take(failed["run"] >= 0)
+    run_failure, run_severity = np.full(len(runs), np.nan), np.full(len(runs), -1)
+    run_failure[on_run["run"]], run_severity[on_run["run"]] = on_run["share"], on_run["severity"]
+    served = Rows(
+        vehicle=np.array([vehicle for vehicle, _, _ in services], dtype=np.int64),
+        day=np.array([day for _, day, _ in services], dtype=np.int64),
+        idle=np.array([idle for _, _, idle in services]),
+    )
+    return FleetMonth(run_vehicle, run_driver, run_failure, run_severity, drift, hazard, failed, served)
+
+
+def _wear_of(vehicles: Rows) -> _Wear:
+    """The wear that the month before left; a crack shows in its drift."""
+    drift = np.stack([vehicles[f"_drift_{number}"] for number in range(3)], axis=1)
+    kept = (vehicles[name].copy() for name in ("_hours_since", "_service_at", "_down_until"))
+    return _Wear(drift, drift > 0.55, *kept)
+
+
+def _remember_wear(vehicles: Rows, wear: _Wear) -> None:
+    """Keep the wear for the month after."""
     for number in range(3):
-        vehicles[f"_drift_{number}"] = drift[:, number]
-    vehicles["_hours_since"], vehicles["_service_at"], vehicles["_down_until"] = hours_since, service_at, down_until
-    severity_of = [run_severity[run] if run >= 0 else _MINOR for _, run, *_ in failures]
-    component = [code("component", str(rng.choice(_COMPONENTS[kind]))) for _, _, _, kind, _, _ in failures]
-    return FleetMonth(
-        run_vehicle,
-        run_driver,
-        run_failure,
-        run_severity,
-        drift_of_day,
-        hazard_of_day,
-        Rows(
-            vehicle=np.array([entry[0] for entry in failures], dtype=np.int64),
-            run=np.array([entry[1] for entry in failures], dtype=np.int64),
-            day=np.array([entry[2] for entry in failures], dtype=np.int64),
-            component=np.array(component, dtype=np.int64),
-            share=np.array([entry[4] for entry in failures]),
-            idle=np.array([entry[5] for entry in failures]),
-            severity=np.array(severity_of, dtype=np.int64),
-        ),
-        Rows(
-            vehicle=np.array([entry[0] for entry in services], dtype=np.int64),
-            day=np.array([entry[1] for entry in services], dtype=np.int64),
-            idle=np.array([entry[2] for entry in services]),
-        ),
+        vehicles[f"_drift_{number}"] = wear.drift[:, number]
+    vehicles["_hours_since"], vehicles["_service_at"] = wear.hours_since, wear.service_at
+    vehicles["_down_until"] = wear.down_until
+
+
+def _vehicles_by_depot(month: Month) -> list[Array]:
+    """Vehicles (positions) that are not retired, for each depot."""
+    vehicles = month.master("vehicles")
+    in_use = np.isnat(vehicles["retired_date"])
+    return [np.flatnonzero((vehicles["depot_id"] == depot) & in_use) for depot in month.master("depots")["depot_id"]]
+
+
+def _send_spares(run_vehicle: Array, runs: Rows, today: Array, down: Array, in_depot: list[Array]) -> None:
+    """Give today's runs whose vehicle is down another of the depot that stands idle, if there is one."""
+    for run in today[down[run_vehicle[today]]]:
+        others = in_depot[runs["depot"][run]]
+        free = others[~down[others] & ~np.isin(others, run_vehicle[today])]
+        if len(free):
+            run_vehicle[run] = free[0]
+
+
+def _hazard_today(month: Month, wear: _Wear, date: np.datetime64, hours: Array) -> Array:
+    """The probability that each vehicle fails on a day on which it works ``hours``."""
+    age = (date - month.master("vehicles")["in_service_date"]).astype(np.int64) / 365.25
+    hazard = vehicle_hazard(wear.hours_since, age, wear.drift.sum(axis=1), month.plan.failure_scale)
+    return np.where(hours > 0, hazard, 0.0)
+
+
+def _fail(rng: np.random.Generator, wear: _Wear, vehicle: int, run: int, day: int, date: np.datetime64) -> _Failure:
+    """Let a vehicle fail where it is most worn; the repair makes that part as new."""
+    worst = int(np.argmax(wear.drift[vehicle] + rng.gumbel(0, 0.15, 3)))
+    severity = int(rng.choice(3, p=(0.45, 0.37, 0.18)))
+    idle = float((rng.uniform(3, 9), rng.uniform(18, 70), rng.uniform(44, 150))[severity])
+    share = float(rng.uniform(0.08, 0.92))
+    wear.down_until[vehicle] = date + np.timedelta64(1 + int(idle // 24), "D")
+    wear.drift[vehicle, worst] = rng.uniform(0, 0.15)
+    wear.cracked[vehicle, worst] = False
+    wear.hours_since[vehicle] *= 0.6
+    return _Failure(vehicle, run, day, worst, share, idle, severity if run >= 0 else _MINOR)
+
+
+def _serve(rng: np.random.Generator, wear: _Wear, vehicle: int) -> float:
+    """Give a vehicle its preventive service, which finds about half of what is worn; returns hours idle."""
+    idle = float(rng.uniform(3, 11))
+    wear.hours_since[vehicle] = 0.0
+    wear.service_at[vehicle] = rng.uniform(225, 360)
+    found = rng.random(3) < 0.55
+    wear.drift[vehicle, found] *= 0.3
+    wear.cracked[vehicle, found] = False
+    return idle
+
+
+def _failure_rows(rng: np.random.Generator, failures: list[_Failure]) -> Rows:
+    """The failures as columns, with the component (code) that failed."""
+    component = [code("component", str(rng.choice(_COMPONENTS[failure.drift]))) for failure in failures]
+    return Rows(
+        vehicle=np.array([failure.vehicle for failure in failures], dtype=np.int64),
+        run=np.array([failure.run for failure in failures], dtype=np.int64),
+        day=np.array([failure.day for failure in failures], dtype=np.int64),
+        component=np.array(component, dtype=np.int64),
+        share=np.array([failure.share for failure in failures]),
+        idle=np.array([failure.idle for failure in failures]),
+        severity=np.array([failure.severity for failure in failures], dtype=np.int64),
     )
 
 

@@ -25,19 +25,14 @@ def tip_fee(month: Month, site: Array, stream: Array, day: Array) -> Array:
     return result
 
 
-def tip_loads(
-    month: Month, rng: np.random.Generator, runs: Rows, run_id: Array, run_vehicle: Array, driven: Rows, base: Array
-) -> Rows:
+def tip_loads(month: Month, rng: np.random.Generator, runs: Rows, driven: Rows) -> Rows:
     """Bring the loads of the runs: stops until the truck is full, tipped at the run's disposal site.
 
     Args:
         month: the month.
         rng: its random stream.
-        runs: the runs of the schedule.
-        run_id: key of each run.
-        run_vehicle: vehicle (position) of each run.
+        runs: the runs as they went.
         driven: the lifts in order: run, load (number within the run), pounds, departure (minute).
-        base: UTC midnight of each run.
 
     Returns:
         The loads: depot, day, fee (US dollars), stream, pounds, run.
@@ -51,7 +46,7 @@ def tip_loads(
     of_run = run[last]
     weight = np.add.reduceat(driven["pounds"], first) * rng.normal(1.0, 0.012, len(first))
     weight = np.maximum(np.round(weight / 20) * 20, 20.0)
-    tipped = clock(base[of_run], driven["departure"][last] + runs["trip"][of_run] * 0.55)
+    tipped = clock(runs["base"][of_run], driven["departure"][last] + runs["trip"][of_run] * 0.55)
     routes = month.master("routes")
     stream = routes["waste_stream"][runs["route"][of_run]]
     fee = np.round(weight / 2_000 * tip_fee(month, runs["site"][of_run], stream, runs["day"][of_run]), 2)
@@ -59,9 +54,9 @@ def tip_loads(
     return _bring(
         month,
         Rows(
-            route_run_id=run_id[of_run],
+            route_run_id=runs["run_id"][of_run],
             route_id=runs["route"][of_run] + 1,
-            vehicle_id=run_vehicle[of_run] + 1,
+            vehicle_id=runs["vehicle"][of_run] + 1,
             disposal_site_id=runs["site"][of_run] + 1,
             service_date=runs["day"][of_run],
             tipped_at=tipped,

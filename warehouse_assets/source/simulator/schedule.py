@@ -56,8 +56,19 @@ def travel_minutes(miles: Array) -> Array:
 
 def plan_month(month: Month) -> Schedule:
     """Plan the runs of all days of the month, each along its route's tour."""
+    nominal = month.days[weekday(month.days) <= 6]
+    actual, moved = shifted_days(nominal)
+    visits = _visits(month, _tours(month), nominal, actual)
+    runs = _runs(month, visits, actual, moved)
+    stops = _stops(month, visits, runs)
+    way = _way(month, runs, stops)
+    stops["minute"] = way["minute"]
+    return Schedule(Rows(runs | _way_home(month, runs, stops, way)), stops)
+
+
+def _tours(month: Month) -> Rows:
+    """The containers in use along the tours of all routes: container, agreement, place, route (positions)."""
     containers, agreements = month.master("containers"), month.master("service_agreements")
-    locations, routes, depots = month.master("service_locations"), month.master("routes"), month.master("depots")
     agreement_of = containers["service_agreement_id"] - 1
     in_use = np.isnat(containers["removed_date"]) | (containers["removed_date"] > month.days[0])
     in_use &= agreements["_route"][agreement_of] >= 0
@@ -66,96 +77,135 @@ def plan_month(month: Month) -> Schedule:
     place = containers["service_location_id"][used] - 1
     route = agreements["_route"][agreement]
     order = np.lexsort((used, place, agreements["_tour"][agreement], route))
-    used, agreement, place, route = used[order], agreement[order], place[order], route[order]
+    return Rows(container=used, agreement=agreement, place=place, route=route).take(order)
 
-    nominal = month.days[weekday(month.days) <= 6]
-    actual, moved = shifted_days(nominal)
-    bit = 1 << (weekday(nominal) - 1)
-    week = ((nominal.astype(np.int64) + 3) // 7) % 2
-    parity = agreements["_parity"][agreement]
-    visited = (agreements["_pattern"][agreement][None, :] & bit[:, None]) > 0
-    visited &= (parity[None, :] < 0) | (parity[None, :] == week[:, None])
-    removed = containers["removed_date"][used]
-    removed = np.where(np.isnat(removed), np.datetime64("2200-01-01"), removed)
-    visited &= (containers["installed_date"][used][None, :] < actual[:, None]) & (removed[None, :] > actual[:, None])
+
+def _visits(month: Month, tours: Rows, nominal: Array, actual: Array) -> Rows:
+    """The visits to the containers of ``tours``, day after day, each day in the order of the tours.
+
+    Returns the columns of ``tours``, day (position among ``nominal``), previous (position of the visit before to the
+    same container, -1 none), gap (days since then, as a share of the usual ones).
+    """
+    visited = _is_visited(month, tours, nominal, actual)
     number = np.where(visited, np.arange(visited.size, dtype=np.int64).reshape(visited.shape), -1)
     latest = np.maximum.accumulate(number, axis=0)
-    before = np.vstack([np.full((1, len(used)), -1), latest[:-1]])
+    before = np.vstack([np.full((1, len(tours)), -1), latest[:-1]])
     day, slot = np.nonzero(visited)
     position = np.full(visited.size, -1, dtype=np.int64)
     position[number[day, slot]] = np.arange(len(day))
     cell_before = before[day, slot]
     previous = np.where(cell_before >= 0, position[cell_before], -1)
-    usual_gap = 7.0 / agreements["lifts_per_week"][agreement[slot]]
+    visits = tours.take(slot)
+    usual_gap = 7.0 / month.master("service_agreements")["lifts_per_week"][visits["agreement"]]
     gap = np.where(previous >= 0, (actual[day] - actual[day[previous]]).astype(np.int64), usual_gap)
+    return Rows(visits | Rows(day=day, previous=previous, gap=gap / usual_gap))
 
-    cell = day * len(routes) + route[slot]
-    is_first = np.r_[True, cell[1:] != cell[:-1]] if len(cell) else np.zeros(0, dtype=bool)
-    first = np.flatnonzero(is_first)
-    run = np.cumsum(is_first) - 1
-    run_route, run_day = route[slot[first]], day[first]
-    run_depot = routes["depot_id"][run_route] - 1
 
-    latitude, longitude = locations["latitude"][place[slot]], locations["longitude"][place[slot]]
-    from_latitude = np.where(is_first, depots["latitude"][run_depot][run], np.r_[0.0, latitude[:-1]])
-    from_longitude = np.where(is_first, depots["longitude"][run_depot][run], np.r_[0.0, longitude[:-1]])
-    miles = road_miles(from_latitude, from_longitude, latitude, longitude)
-    is_new_place = np.r_[True, place[slot][1:] != place[slot][:-1]] | is_first if len(slot) else is_first
-    service = service_minutes(agreements["service_type"][agreement[slot]], containers["capacity_yd3"][used[slot]])
-    service = np.where(is_new_place, service + 0.6, service)
+def _is_visited(month: Month, tours: Rows, nominal: Array, actual: Array) -> Array:
+    """Whether each container of ``tours`` is visited: (days, containers). It must stand there on the actual day."""
+    containers, agreements = month.master("containers"), month.master("service_agreements")
+    container, agreement = tours["container"], tours["agreement"]
+    bit = 1 << (weekday(nominal) - 1)
+    week = ((nominal.astype(np.int64) + 3) // 7) % 2
+    parity = agreements["_parity"][agreement]
+    visited = (agreements["_pattern"][agreement][None, :] & bit[:, None]) > 0
+    visited &= (parity[None, :] < 0) | (parity[None, :] == week[:, None])
+    removed = containers["removed_date"][container]
+    removed = np.where(np.isnat(removed), np.datetime64("2200-01-01"), removed)
+    installed = containers["installed_date"][container]
+    visited &= (installed[None, :] < actual[:, None]) & (removed[None, :] > actual[:, None])
+    return np.asarray(visited)
 
-    stream = agreements["waste_stream"][agreement]
-    rolls = agreements["service_type"][agreement] == ROLL_OFF
-    density = np.where(rolls, ROLL_OFF_DENSITY_LB, DENSITY_LB[stream])
-    usual_lb = containers["_usual_fill"][used] * containers["capacity_yd3"][used] * density
-    pounds = usual_lb[slot]
-    site, site_miles = _sites(month, run_depot, routes["waste_stream"][run_route])
-    capacity_lb = np.where(routes["service_type"][run_route] == ROLL_OFF, 1.0, 19_000.0)
-    trip = trip_minutes(site_miles)
-    filled = within_runs(pounds, first, run)
-    trips = np.floor(filled / capacity_lb[run]).astype(np.int64)
-    trips = np.where(capacity_lb[run] == 1.0, np.arange(len(run)) - first[run], trips)
-    minute = within_runs(travel_minutes(miles) + np.r_[0.0, service[:-1]] * ~is_first, first, run)
-    start = routes["_start"][run_route]
-    minute = minute + start[run] + trips * trip[run]
-    last = np.r_[first[1:], len(run)] - 1
-    home = road_miles(latitude[last], longitude[last], depots["latitude"][run_depot], depots["longitude"][run_depot])
-    loads = trips[last] + 1
-    end = minute[last] + service[last] + trip + travel_minutes(home)
-    runs = Rows(
-        route=run_route,
-        depot=run_depot,
-        day=actual[run_day],
-        day_place=np.minimum((actual[run_day] - month.days[0]).astype(np.int64), len(month.days) - 1),
-        shifted=moved[run_day],
+
+def _runs(month: Month, visits: Rows, actual: Array, moved: Array) -> Rows:
+    """The runs that make the visits, one for each day and route, without what their way decides."""
+    routes = month.master("routes")
+    cell = visits["day"] * len(routes) + visits["route"]
+    first = np.flatnonzero(np.r_[True, cell[1:] != cell[:-1]]) if len(cell) else np.zeros(0, dtype=np.int64)
+    route, number = visits["route"][first], visits["day"][first]
+    depot, day = routes["depot_id"][route] - 1, actual[number]
+    site, site_miles = _sites(month, depot, routes["waste_stream"][route])
+    return Rows(
+        route=route,
+        depot=depot,
+        day=day,
+        day_place=np.minimum((day - month.days[0]).astype(np.int64), len(month.days) - 1),
+        shifted=moved[number],
         first=first,
-        stops=last - first + 1,
-        start=start,
-        end=end,
-        miles=np.add.reduceat(miles, first) + home + loads * 2 * site_miles * 0.6 if len(first) else np.zeros(0),
-        pounds=filled[last],
+        stops=np.diff(np.r_[first, len(cell)]),
+        start=routes["_start"][route],
         site=site,
         site_miles=site_miles,
+    )
+
+
+def _stops(month: Month, visits: Rows, runs: Rows) -> Rows:
+    """The stops of the runs, without the minute."""
+    containers, agreements = month.master("containers"), month.master("service_agreements")
+    locations = month.master("service_locations")
+    container, agreement, place = visits["container"], visits["agreement"], visits["place"]
+    run = np.repeat(np.arange(len(runs)), runs["stops"])
+    sequence = np.arange(len(run)) - runs["first"][run] + 1
+    is_new_place = sequence == 1
+    is_new_place[1:] |= place[1:] != place[:-1]
+    service_type, stream = agreements["service_type"][agreement], agreements["waste_stream"][agreement]
+    capacity = containers["capacity_yd3"][container]
+    service = service_minutes(service_type, capacity)
+    density = np.where(service_type == ROLL_OFF, ROLL_OFF_DENSITY_LB, DENSITY_LB[stream])
+    return Rows(
+        container=container,
+        agreement=agreement,
+        customer=agreements["customer_id"][agreement] - 1,
+        place=place,
+        run=run,
+        sequence=sequence,
+        service=np.where(is_new_place, service + 0.6, service),
+        new_place=is_new_place,
+        latitude=locations["latitude"][place],
+        longitude=locations["longitude"][place],
+        pounds=containers["_usual_fill"][container] * capacity * density,
+        gap=visits["gap"],
+        previous=visits["previous"],
+        stream=stream,
+    )
+
+
+def _way(month: Month, runs: Rows, stops: Rows) -> Rows:
+    """The way to each stop: miles from the stop before or the depot, pounds filled and trips to the site, the minute.
+
+    ``filled`` counts from the start of the run, with the stop's own pounds; ``trips`` those made before the stop.
+    """
+    depots = month.master("depots")
+    first, run, service = runs["first"], stops["run"], stops["service"]
+    is_first = stops["sequence"] == 1
+    latitude, longitude, depot = stops["latitude"], stops["longitude"], runs["depot"][run]
+    from_latitude = np.where(is_first, depots["latitude"][depot], np.r_[0.0, latitude[:-1]])
+    from_longitude = np.where(is_first, depots["longitude"][depot], np.r_[0.0, longitude[:-1]])
+    miles = road_miles(from_latitude, from_longitude, latitude, longitude)
+    filled = within_runs(stops["pounds"], first, run)
+    rolls = month.master("routes")["service_type"][runs["route"]] == ROLL_OFF
+    trips = np.where(rolls[run], stops["sequence"] - 1, np.floor(filled / 19_000.0).astype(np.int64))
+    minute = within_runs(travel_minutes(miles) + np.r_[0.0, service[:-1]] * ~is_first, first, run)
+    minute = minute + runs["start"][run] + trips * trip_minutes(runs["site_miles"])[run]
+    return Rows(miles=miles, filled=filled, trips=trips, minute=minute)
+
+
+def _way_home(month: Month, runs: Rows, stops: Rows, way: Rows) -> Rows:
+    """What the runs come to by the way back from their last stops: end, miles, pounds, home."""
+    depots = month.master("depots")
+    depot, first, site_miles = runs["depot"], runs["first"], runs["site_miles"]
+    last = first + runs["stops"] - 1
+    home = road_miles(
+        stops["latitude"][last], stops["longitude"][last], depots["latitude"][depot], depots["longitude"][depot]
+    )
+    loads = way["trips"][last] + 1
+    between = np.add.reduceat(way["miles"], first) if len(first) else np.zeros(0)
+    return Rows(
+        end=way["minute"][last] + stops["service"][last] + trip_minutes(site_miles) + travel_minutes(home),
+        miles=between + home + loads * 2 * site_miles * 0.6,
+        pounds=way["filled"][last],
         home=home,
     )
-    stops = Rows(
-        container=used[slot],
-        agreement=agreement[slot],
-        customer=agreements["customer_id"][agreement[slot]] - 1,
-        place=place[slot],
-        run=run,
-        sequence=np.arange(len(run)) - first[run] + 1,
-        minute=minute,
-        service=service,
-        new_place=is_new_place,
-        latitude=latitude,
-        longitude=longitude,
-        pounds=pounds,
-        gap=gap / usual_gap,
-        previous=previous,
-        stream=stream[slot],
-    )
-    return Schedule(runs, stops)
 
 
 def service_minutes(service_type: Array, capacity: Array) -> Array:

@@ -70,22 +70,38 @@ def report_telemetry(month: Month, fleet: FleetMonth, runs: Rows, weather: Rows)
 
 def repair_vehicles(month: Month, fleet: FleetMonth, runs: Rows) -> Rows:
     """Bring maintenance orders and failures; returns the orders' costs: depot, closed (UTC), usd."""
-    rng = month.rng("repairs")
-    vehicles = month.master("vehicles")
-    failures, services = fleet.failures, fleet.services
-    depot_of = vehicles["depot_id"]
-    on_run = failures["run"] >= 0
+    failed_at = _failure_times(month, fleet.failures, runs)
+    orders = _maintenance_orders(month, fleet, failed_at)
+    closed = orders["closed_at"]
+    month.bring(
+        Block(
+            "maintenance_orders",
+            orders,
+            orders["opened_at"],
+            [Stage(closed, {"closed_at": NEVER, "downtime_hours": np.nan, "parts_usd": np.nan, "labor_usd": np.nan})],
+        )
+    )
+    _bring_failures(month, fleet.failures, runs, failed_at, orders)
+    return Rows(depot=orders["depot_id"] - 1, closed=closed, usd=orders["parts_usd"] + orders["labor_usd"])
+
+
+def _failure_times(month: Month, failures: Rows, runs: Rows) -> Array:
+    """When each failure happened (UTC): within its run, or early in the afternoon of a day without one."""
     run = failures["run"]
-    failed_on = np.where(on_run, runs["day"][run], month.days[failures["day"]])
+    on_run = run >= 0
+    day = np.where(on_run, runs["day"][run], month.days[failures["day"]])
     length = (runs["ended"] - runs["started"])[run]
     minute = np.where(on_run, runs["started"][run] + length * failures["share"], 800.0)
-    failed_at = clock(month.local.clock_start(failed_on), minute)
-    opened = np.r_[
-        failed_at + 900 * SECOND,
-        clock(month.local.clock_start(month.days[services["day"]]), np.full(len(services), 1_050.0)),
-    ]
+    return clock(month.local.clock_start(day), minute)
+
+
+def _maintenance_orders(month: Month, fleet: FleetMonth, failed_at: Array) -> Rows:
+    """The month's orders, those of the failures first, then those of the services; keys in the order of opening."""
+    rng = month.rng("repairs")
+    failures, services = fleet.failures, fleet.services
+    serviced_at = clock(month.local.clock_start(month.days[services["day"]]), np.full(len(services), 1_050.0))
+    opened = np.r_[failed_at + 900 * SECOND, serviced_at]
     idle = np.r_[failures["idle"], services["idle"]]
-    closed = opened + hours(idle)
     vehicle = np.r_[failures["vehicle"], services["vehicle"]]
     count = len(vehicle)
     kind = np.r_[np.full(len(failures), CORRECTIVE), np.full(len(services), PREVENTIVE)]
@@ -94,52 +110,42 @@ def repair_vehicles(month: Month, fleet: FleetMonth, runs: Rows) -> Rows:
     severity = np.r_[failures["severity"], np.zeros(len(services), dtype=np.int64)]
     parts = np.round(base * np.array([0.6, 1.1, 1.7])[severity] * rng.lognormal(0, 0.4, count), 2)
     labor = np.round(np.minimum(idle, 30) * 0.55 * rng.uniform(85, 115, count), 2)
-    order = np.argsort(opened, kind="stable")
     place = np.empty(count, dtype=np.int64)
-    place[order] = np.arange(count)
-    ids = month.world.ids("maintenance_orders", count)
-    month.bring(
-        Block(
-            "maintenance_orders",
-            Rows(
-                maintenance_order_id=ids[place],
-                vehicle_id=vehicle + 1,
-                depot_id=depot_of[vehicle],
-                order_type=kind,
-                component=component,
-                opened_at=opened,
-                closed_at=closed,
-                downtime_hours=np.asarray(np.round(idle, 2)),
-                parts_usd=np.asarray(parts),
-                labor_usd=np.asarray(labor),
-            ),
-            opened,
-            [
-                Stage(
-                    closed,
-                    {"closed_at": NEVER, "downtime_hours": np.nan, "parts_usd": np.nan, "labor_usd": np.nan},
-                )
-            ],
-        )
+    place[np.argsort(opened, kind="stable")] = np.arange(count)
+    return Rows(
+        maintenance_order_id=month.world.ids("maintenance_orders", count)[place],
+        vehicle_id=vehicle + 1,
+        depot_id=month.master("vehicles")["depot_id"][vehicle],
+        order_type=kind,
+        component=component,
+        opened_at=opened,
+        closed_at=opened + hours(idle),
+        downtime_hours=np.asarray(np.round(idle, 2)),
+        parts_usd=np.asarray(parts),
+        labor_usd=np.asarray(labor),
     )
+
+
+def _bring_failures(month: Month, failures: Rows, runs: Rows, failed_at: Array, orders: Rows) -> None:
+    """Bring the failures, whose repairs are the first of ``orders``; how long each took is known at its end."""
+    count, run = len(failures), failures["run"]
     month.bring(
         Block(
             "vehicle_failures",
             Rows(
-                vehicle_failure_id=month.world.ids("vehicle_failures", len(failures)),
+                vehicle_failure_id=month.world.ids("vehicle_failures", count),
                 vehicle_id=failures["vehicle"] + 1,
-                route_run_id=np.where(on_run, runs["run_id"][run], -1),
-                maintenance_order_id=ids[place][: len(failures)],
+                route_run_id=np.where(run >= 0, runs["run_id"][run], -1),
+                maintenance_order_id=orders["maintenance_order_id"][:count],
                 component=failures["component"],
                 severity=failures["severity"],
                 failed_at=failed_at,
                 downtime_hours=np.round(failures["idle"], 2),
             ),
             failed_at + 1_200 * SECOND,
-            [Stage(closed[: len(failures)], {"downtime_hours": np.nan})],
+            [Stage(orders["closed_at"][:count], {"downtime_hours": np.nan})],
         )
     )
-    return Rows(depot=depot_of[vehicle] - 1, closed=closed, usd=parts + labor)
 
 
 def clock_shifts(month: Month, runs: Rows) -> Rows:
