@@ -31,6 +31,23 @@ def test_an_interval_dirties_the_days_on_one_side_only(company: Company, stateme
     assert company.dirty("agreements") == [date(2024, 3, day) for day in days]
 
 
+def test_the_last_day_of_an_interval_may_be_one_of_its_days(company: Company) -> None:
+    agreements = company.contract.table("agreements")
+    assert agreements.business_date is not None
+    counting = replace(agreements, business_date=replace(agreements.business_date, end_counts=True))
+    company = replace(company, contract=Contract({**company.contract.tables, "agreements": counting}))
+    company.source("insert into agreements values ('A', '2024-03-05', '2024-03-05', 1, '2024-03-01')")
+    company.extract("agreements")
+    assert [day.day for day in company.dirty("agreements")] == [5]
+    company.source("update agreements set end_date = '2024-03-07', updated_at = now()")
+    company.extract("agreements")
+    assert [day.day for day in company.dirty("agreements")] == [6, 7]
+    company.source("update agreements set end_date = null, updated_at = now() + interval '1 second'")
+    company.extract("agreements")
+    [today] = company.ask("select (now() at time zone 'America/Chicago')::date")
+    assert (company.dirty("agreements")[0], company.dirty("agreements")[-1]) == (date(2024, 3, 8), today)
+
+
 def test_an_open_interval_ends_with_the_day_of_the_extraction(company: Company) -> None:
     company.source("insert into agreements values ('A', current_date - 5, null, 1, now())")
     company.extract("agreements")

@@ -204,7 +204,10 @@ def test_settings_reach_the_select_as_values(
         # loads.sql                                                    what the reader is told
         ("select ticket as load_id from acme.scale_ticket", "lacks the required column service_date of table loads"),
         ("select 1 as load_id, crossed as service_dat from acme.scale_ticket", r"\(did you mean 'service_dat'\?\)"),
-        ("select * from acme.scale_tickets", r'loads.sql: relation "acme.scale_tickets" does not exist'),
+        (
+            "select * from acme.scale_tickets",
+            r'loads.sql: relation "acme.scale_tickets" does not exist in the source database; correct the name\.$',
+        ),
         ("select tiket from acme.scale_ticket", r'loads.sql: column "tiket" does not exist'),
         (
             "select ticket as load_id from acme.scale_ticket where {until}::date < now()",

@@ -8,6 +8,7 @@ import pytest
 from dagster import AssetCheckResult, MetadataValue
 
 from warehouse_assets.settings import Settings
+from warehouse_assets.source.contract import load_contract
 from warehouse_assets.transform.assets import build_dbt_assets
 from warehouse_assets.transform.pages import with_page_metadata
 from warehouse_assets.transform.plan import data_tests, models_read
@@ -53,6 +54,19 @@ def test_every_data_test_is_a_check_of_the_set_that_can_run_it() -> None:
     built_later = {key.path[-1] for key in after.keys}
     for key in before.check_keys:
         assert built_later.isdisjoint(models_read(manifest, tests[key.name])), key
+
+
+# Regression: stops and payments whose customer is nobody's left all customers without lifts, and no check said so.
+def test_every_reference_of_the_contract_is_checked() -> None:
+    tests = data_tests(load_manifest(ensure_manifest(Settings.from_env())))
+    told = {name: describe_test(test) for name, test in tests.items()}
+    contract = load_contract()
+    for table in contract:
+        for column in table.columns:
+            if column.references:
+                other = contract.table(column.references)
+                said = f"Every {column.name} is a {other.primary_key[0]} of stg_{other.system}__{other.name}."
+                assert told.get(f"{table.name}_{column.name}_resolves") == said
 
 
 # Regression: a warned check showed a count among dbt's ids, and no way to the rows.

@@ -1,5 +1,7 @@
 """How the simulated company behaves: why customers leave, seasons, money, and nothing before its time."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 from simulated_company import AS_OF, Life, auc, live
@@ -164,6 +166,14 @@ def test_the_true_probability_ranks_who_leaves(life: Life) -> None:
     assert probability.mean() == pytest.approx(left.mean(), rel=0.30)
     yearly = 1 - (1 - left.mean()) ** (365 / 90)
     assert 0.11 < yearly < 0.21
+
+
+# Regression: a company founded on a Sunday that ends its month ended in a traceback.
+def test_a_first_month_without_a_working_day_is_lived_through() -> None:
+    plan = make_plan("small", 7, datetime(2026, 6, 9, tzinfo=UTC), {"start": "2026-05-31", "customers": "20"})
+    world, local = World(plan), local_time(plan, plan.as_of.date())
+    months = [{block.table: len(block) for block in live_month(world, local).blocks} for _ in range(2)]
+    assert [month["route_stops"] > 0 for month in months] == [False, True]
 
 
 def test_those_who_leave_showed_the_signs_before() -> None:

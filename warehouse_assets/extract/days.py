@@ -46,6 +46,8 @@ def touched(table: Table, alias: str, calendar: Calendar) -> dict[str, sql.Compo
     if spec is not None and spec.start is not None and spec.end is not None:
         start = business_day(table, spec.start, calendar.time_zone, alias)
         end = business_day(table, spec.end, calendar.time_zone, alias)
+        if spec.end_counts:
+            end = sql.SQL("({} + 1)").format(end)
         earliest, latest, open_end = (
             sql.Literal(calendar.today + timedelta(days=step)) for step in (-REACH_DAYS, REACH_DAYS, 1)
         )

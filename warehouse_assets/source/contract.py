@@ -95,14 +95,16 @@ class Column:
 class BusinessDate:
     """Which business days a row touches.
 
-    ``column``: the day of that date or timestamp. ``start``/``end``: every day from start up to, but without, end
-    (a null end is open). ``through``/``key``: the days of the rows of tables ``through`` that hold this row's key in
-    column ``key``; where ``taken`` names columns, only if one of them has changed: facts take nothing else.
+    ``column``: the day of that date or timestamp. ``start``/``end``: every day from start up to end, which is one of
+    them if ``end_counts`` (a null end is open). ``through``/``key``: the days of the rows of tables ``through`` that hold
+    this row's key in column ``key``; where ``taken`` names columns, only if one of them has changed: facts take nothing
+    else.
     """
 
     column: str | None = None
     start: str | None = None
     end: str | None = None
+    end_counts: bool = False
     through: tuple[str, ...] = ()
     key: str | None = None
     taken: tuple[str, ...] = ()
@@ -266,10 +268,14 @@ def _parse_business_date(path: Path, table: str, value: Any) -> BusinessDate | N
             return BusinessDate(column=value)
         case {"from": str(start), "to": str(end)}:
             return BusinessDate(start=start, end=end)
+        case {"from": str(start), "last": str(end)}:
+            return BusinessDate(start=start, end=end, end_counts=True)
         case {"through": str() | list() as through, "key": str(key)}:
             return BusinessDate(through=_names(through), key=key, taken=_names(value.get("taken")))
         case _:
-            raise _fail(path, table, "has a business_date that is neither a column, {from, to} nor {through, key}")
+            raise _fail(
+                path, table, "has a business_date that is neither a column, {from, to}, {from, last} nor {through, key}"
+            )
 
 
 def _parse_rule(path: Path, table: str, entry: Mapping[str, Any]) -> Rule:

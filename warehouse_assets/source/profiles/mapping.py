@@ -73,10 +73,10 @@ def describe(connection: psycopg.Connection, profile: PostgresProfile, table: st
             "grant its user select on it and usage on its schema."
         ) from error
     except psycopg.errors.UndefinedTable as error:
+        without = f", or use a profile without table {table} (docs/how-to/point-at-your-database.md)"
         raise UserError(
-            f"{profile.where(table)}: {message_of(error)} in the source database; correct the name, or use a profile "
-            f"without table {table} (docs/how-to/point-at-your-database.md); a simulated company made before the table "
-            "was contracted is made anew with `warehouse reset --yes`."
+            f"{profile.where(table)}: {message_of(error)} in the source database; correct the name"
+            f"{'' if profile.has_select(table) else without}."
         ) from error
     except psycopg.errors.UndefinedColumn as error:
         raise UserError(

@@ -69,10 +69,12 @@ class Profile:
 
     def where(self, table: str) -> str:
         """The SELECT of a table, named for a sentence."""
-        has_file = (self.manifest.directory / f"{table}.sql").is_file()
-        return (
-            f"Profile {self.name!r}, {table}.sql" if has_file else f"Profile {self.name!r}, table {table} as it stands"
-        )
+        as_it_stands = f"table {table} as it stands"
+        return f"Profile {self.name!r}, {f'{table}.sql' if self.has_select(table) else as_it_stands}"
+
+    def has_select(self, table: str) -> bool:
+        """Whether the profile has a SELECT of its own for ``table``; else it is taken as it stands."""
+        return (self.manifest.directory / f"{table}.sql").is_file()
 
     def select(self, table: str) -> str:
         """The SELECT of ``table``, settings filled in, without a closing semicolon.

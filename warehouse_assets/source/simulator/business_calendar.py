@@ -69,9 +69,8 @@ def shifted_days(days: Array) -> tuple[Array, Array]:
 
     A holiday on a weekday moves its own collection and that of the rest of its week by one day.
     """
-    years = np.unique(days.astype("datetime64[Y]").astype(np.int64)) + 1970
     moved = np.zeros(len(days), dtype=bool)
-    for year in range(int(years.min()) - 1, int(years.max()) + 2):
+    for year in (np.unique(days.astype("datetime64[Y]").astype(np.int64)) + 1970).tolist():
         for day, _, shifts in federal_holidays(year):
             if shifts and day.isoweekday() <= 6:
                 saturday = day + timedelta(days=6 - day.isoweekday())
