@@ -96,9 +96,9 @@ class BusinessDate:
     """Which business days a row touches.
 
     ``column``: the day of that date or timestamp. ``start``/``end``: every day from start up to end, which is one of
-    them if ``end_counts`` (a null end is open). ``through``/``key``: the days of the rows of tables ``through`` that hold
-    this row's key in column ``key``; where ``taken`` names columns, only if one of them has changed: facts take nothing
-    else.
+    them if ``end_counts`` (a null end is open). ``through``/``key``: the days of the rows of tables ``through`` that
+    hold this row's key in column ``key``; where ``taken`` names columns, only if one of them has changed: facts take
+    nothing else.
     """
 
     column: str | None = None
