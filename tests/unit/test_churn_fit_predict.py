@@ -221,17 +221,67 @@ LABELS = [
     (["churned", "did not churn"], "churned"),
     (["not churned", "churned"], "churned"),
     (["Attrition", "Existing"], "Attrition"),
-    (["a", "b"], "b"),
     ([0, "1"], "1"),
+    # Regression: text numbers were compared as text, so that 9 was the greater.
+    (["9", "10"], "10"),
+    (["2", "10"], "10"),
+    (["1", "2"], "2"),
+    (["-1", "1"], "1"),
+    ([b"2", b"10"], b"10"),
+    (["class_9", "class_10"], "class_10"),
+    # Regression: the greater text was taken, which was the one that stays.
+    (["staying", "leaving"], "leaving"),
+    (["paid", "default"], "default"),
+    (["enabled", "disabled"], "disabled"),
+    (["on", "off"], "off"),
+    (["subscribed", "cancellation"], "cancellation"),
+    (["retained", "beyond recall"], "beyond recall"),
+    (["Active", "asleep"], "asleep"),
+    (["False.", "True."], "True."),
+    (["No churn", "Churn"], "Churn"),
+    (["customer stayed", "customer left"], "customer left"),
+    (["not_churned", "churned"], "churned"),
+    (["a customer", "no longer a customer"], "no longer a customer"),
+    (["good", "bad"], "bad"),
 ]
 
 
 @pytest.mark.parametrize(("values", "positive"), LABELS)
 def test_label_codes(values: list[object], positive: object) -> None:
-    raw = [values[0], values[1], values[0], None]
-    label, known = read_label(pd.Series(raw, dtype=object), 4)
-    assert label.tolist() == [float(value == positive) for value in raw[:3]]
-    assert known.tolist() == [True, True, True, False]
+    # whichever of the two is the rarer
+    for raw in ([values[0], values[1], values[0], None], [values[0], values[1], values[1], None]):
+        label, known = read_label(pd.Series(raw, dtype=object), 4)
+        assert label.tolist() == [float(value == positive) for value in raw[:3]]
+        assert known.tolist() == [True, True, True, False]
+
+
+# labels that do not say which means left → the one taken
+UNTOLD = [
+    (["B", "B", "A"], "A"),
+    (["A", "A", "B"], "B"),
+    (["A", "B", "B", "A"], "B"),
+    (["B", "A", "A", "B"], "B"),
+    (["left", "closed", "left"], "closed"),
+    (["nan", "inf", "nan"], "inf"),
+    (["yes", "yes ", "yes"], "yes "),
+]
+
+
+@pytest.mark.parametrize(("values", "positive"), UNTOLD)
+def test_of_two_texts_that_say_neither_the_rarer_is_taken_and_told(
+    values: list[str], positive: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Regression: the one later in the alphabet was taken without a word.
+    label, _ = read_label(values, len(values))
+    assert label.tolist() == [float(value == positive) for value in values]
+    count = values.count(positive)
+    assert f"the rarer, {positive!r} ({count} of {len(values)}), is taken" in caplog.text
+
+
+def test_labels_that_say_it_are_taken_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    read_label(["yes", "no", "yes"], 3)
+    read_label(["9", "10", "10"], 3)
+    assert not caplog.text
 
 
 @pytest.mark.parametrize(

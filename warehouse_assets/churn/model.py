@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import re
+from string import punctuation
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +20,26 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-# What a label's text begins with when the customer left; of two that do not, the greater one is taken.
+# What a label's text begins with when the customer left, and when not.
 POSITIVE_WORDS = frozenset(
     {"1", "1.0", "true", "t", "yes", "y", "churn", "churned", "churner", "left", "leave", "leaver", "lost", "gone"}
     | {"exited", "attrited", "cancelled", "canceled", "closed", "terminated", "ended", "expired", "lapsed"}
     | {"defected", "inactive", "quit", "exit", "departed", "depart", "cancel", "canceling", "cancelling", "attrition"}
     | {"abandoned", "abandon", "dropped", "drop", "moved", "switched", "terminate", "close", "bad"}
+    | {"leaving", "churning", "cancellation", "termination", "default", "defaulted", "disabled", "deactivated", "off"}
+    | {"unsubscribed", "unsubscribe", "disconnected", "withdrawn", "withdrew", "resigned", "dropout", "former", "ex"}
 )
+NEGATIVE_WORDS = frozenset(
+    {"0", "0.0", "false", "no", "stay", "stayed", "staying", "stayer", "retained", "retain", "kept", "remained"}
+    | {"active", "enabled", "existing", "current", "open", "loyal", "renew", "renewed", "renewal", "good"}
+    | {"subscribed", "continued", "continuing"}
+)
+OPENING_WORDS = frozenset({"did", "has", "have", "is", "was", "will", "customer"})
+"""What a label may begin with before it says anything."""
+NUMBERED = re.compile(r"(.*?)(\d+)", re.DOTALL)
+"""A text that ends in a number, such as "class_10"."""
+
+logger = logging.getLogger(__name__)
 
 
 def fit_predict(train_features: Any, train_label: Any, test_features: Any) -> Floats:
@@ -33,8 +50,9 @@ def fit_predict(train_features: Any, train_label: Any, test_features: Any) -> Fl
             with missing values. A DataFrame, or what pandas makes one of: an array, a dict of columns, a list of rows,
             an Arrow or Polars table.
         train_label: the outcome of the same rows in the same order (matched by position, whatever the index): two
-            values; True, the greater number, or a text such as "yes", "churned" or "not renewed" means left, and of two
-            texts that say neither the greater one. Rows without a label are not used.
+            values; True, the greater number (also as text, and of "class 9" and "class 10"), or a text such as "yes",
+            "churned" or "not renewed" means left, beside one such as "active" the other. Of two texts that say nothing
+            of this the rarer one is taken, and a logged warning names it. Rows without a label are not used.
         test_features: the rows to score, with at least the columns of ``train_features`` in any order; where one of the
             two has no column names, the same number of columns in the same order.
 
@@ -108,24 +126,62 @@ def read_label(label: Any, rows: int) -> tuple[Floats, NDArray[np.bool_]]:
         shown = ", ".join(map(repr, pd.Series(distinct[:4]).tolist()))
         rest = " …" if distinct[4:] else ""
         raise UserError(f"The label has {len(distinct)} different values ({shown}{rest}); it must have two.")
-    if len(distinct) == 2 and _are_numbers(distinct):
-        positive = [max(distinct)]
-    else:
-        positive = [value for value in distinct if _means_left(value)]
-        if len(distinct) == 2 and len(positive) != 1:
-            positive = [max(distinct, key=str)]
-    return (values == positive[0]).to_numpy(dtype=float) if positive else np.zeros(len(values)), known
+    positive = _left_of_two(values, distinct) if len(distinct) == 2 else distinct[0]
+    if len(distinct) == 1 and not _says_left(positive):
+        return np.zeros(len(values)), known
+    return (values == positive).to_numpy(dtype=float), known
 
 
-def _means_left(value: Any) -> bool:
-    """Whether a text says that the customer left: "Churned", "yes", "not renewed"; but not "did not churn"."""
-    words = text_of(value).lower().split()
-    if words[:1] == ["did"]:
+def _left_of_two(values: pd.Series[Any], distinct: list[Any]) -> Any:
+    """The one of two values that means left: by number, by word, or else the rarer one, which is told."""
+    if all(isinstance(value, int | float | np.number | np.bool_) for value in distinct):
+        return max(distinct)
+    (stem, number), (other_stem, other_number) = map(_stem_and_number, distinct)
+    if stem == other_stem and abs(number - other_number) > 0:
+        return distinct[0] if number > other_number else distinct[1]
+    said = [_says_left(value) for value in distinct]
+    if said.count(True) == 1:
+        return distinct[said.index(True)]
+    if said.count(False) == 1:
+        return distinct[1 - said.index(False)]
+    count = {value: int((values == value).sum()) for value in distinct}
+    rarer = max(distinct, key=lambda value: (-count[value], str(value)))  # of equals the greater, in whatever order
+    logger.warning(
+        "The labels %r and %r do not say which one means left; the rarer, %r (%d of %d), is taken for it. "
+        "Give 0 and 1 to choose yourself.",
+        *distinct, rarer, count[rarer], len(values),
+    )  # fmt: skip
+    return rarer
+
+
+def _stem_and_number(value: Any) -> tuple[str, float]:
+    """A label's text parted into what stands before the number at its end, and that number; NaN where it has none."""
+    text = _label_text(value)
+    try:
+        number = float(text)
+    except ValueError:
+        found = NUMBERED.fullmatch(text)
+        return (found[1], float(found[2])) if found else (text, math.nan)
+    return "", number if math.isfinite(number) else math.nan
+
+
+def _says_left(value: Any) -> bool | None:
+    """Whether a text says that the customer left ("Churned", "not renewed") or not ("did not churn"); None if neither.
+
+    "No" alone says that he did not, "no churn" neither, but "no longer active" and "no renewal" that he did.
+    """
+    words = [word.strip(punctuation) for word in re.split(r"[\s_-]+", _label_text(value).lower())]
+    while words[1:] and words[0] in OPENING_WORDS:
         words = words[1:]
-    if words[:1] == ["not"]:
-        return words[1:2] != [] and words[1] not in POSITIVE_WORDS
-    return bool(words) and words[0] in POSITIVE_WORDS
+    if words[0] in ("not", "non", "no") and words[1:]:
+        if words[1] in POSITIVE_WORDS:
+            return False
+        return True if words[0] != "no" or words[1] in NEGATIVE_WORDS | {"longer"} else None
+    if words[0] in POSITIVE_WORDS:
+        return True
+    return False if words[0] in NEGATIVE_WORDS else None
 
 
-def _are_numbers(values: list[Any]) -> bool:
-    return all(isinstance(value, int | float | np.number | np.bool_) for value in values)
+def _label_text(value: Any) -> str:
+    """A label as text; what ARFF readers give as bytes too."""
+    return text_of(value.decode(errors="replace") if isinstance(value, bytes) else value)
