@@ -83,6 +83,39 @@ def test_single_short_walks_are_nearly_covered_as_claimed(months: int, least: fl
     assert least < np.mean(inside) < 0.96
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_a_short_series_that_is_nearly_exact_widens_no_other(noise: float) -> None:
+    # Regression: smoothing had missed 50 days of a straight line by next to nothing, so that its errors were huge
+    # beside that, and the 90% interval of 200 noisy days next to it became two to four times as wide.
+    dates = pd.date_range("2025-01-01", periods=200)
+    ratios = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed + 50)
+        noisy = pd.DataFrame({"unique_id": "noisy", "ds": dates, "y": 10 + 8 * rng.random(200)})
+        line = 50 + 0.5 * np.arange(50) + noise * rng.normal(size=50)
+        both = pd.concat([noisy, pd.DataFrame({"unique_id": "line", "ds": dates[150:], "y": line})])
+        widths = []
+        for history in (noisy, both):
+            made = forecast(history, 30, "D", 90, prophet_series=0).forecasts
+            made = made[made["unique_id"] == "noisy"]
+            widths.append((made["yhat_upper"] - made["yhat_lower"]).mean())
+        ratios.append(widths[1] / widths[0])
+    assert np.max(ratios) < 1.4
+
+
+@pytest.mark.parametrize("exact", [0, 1])
+def test_series_that_are_all_apart_learn_from_each_other(exact: int) -> None:
+    # 20 times a normal's error in every series but the exact ones: where nothing else tells a width, none is apart
+    actual = np.random.default_rng(1).normal(scale=20.0, size=(5, 4, 10))
+    actual[:, :exact] = 0.0
+    deviation = np.ones((4, 10))
+    lower, upper = calibrate(np.zeros_like(actual), actual, deviation, [50, 40, 30, 20, 10]).bounds(
+        np.zeros((4, 10)), 90
+    )
+    inside = ((actual >= lower) & (actual <= upper))[:, exact:]
+    assert inside.mean() > 0.85
+
+
 def test_scores_of_two_short_years_are_not_those_of_one_pair_of_months() -> None:
     # Regression: an origin was scored by the seasonal changes it knew then. Where the first month came back the same a
     # year later, a single change of next to nothing made errors of a tenth a MASE of 100.
