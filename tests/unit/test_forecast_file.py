@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import stat
 import threading
 from pathlib import Path
@@ -153,6 +154,11 @@ BROKEN = [
     # Regression: the forecast was infinite, which the tool itself does not read.
     (b"unique_id,ds,y\nx,2024-01-01,5e301\n", "line 2: y '5e301' is too large to reckon with"),
     (b"unique_id,ds,y\nx,1001-01-01,1\nx,2024-01-02,1\n", "spans 373,"),
+    # Regression: the forecast was dated 10000-01-02, which the tool itself does not read.
+    (
+        b"unique_id,ds,y\nw,2024-01-01,1\nx,9999-12-29,1\nx,9999-12-30,1\n",
+        "Series 'x' ends on 9999-12-30, and 3 steps of frequency D from there go past the year 9999; correct its dates",
+    ),
 ]
 
 
@@ -167,6 +173,75 @@ def test_a_broken_file_is_one_sentence_and_writes_nothing(tmp_path: Path, data: 
     assert "\n" not in str(raised.value)
     assert target.read_text() == "as it was"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("freq", "dates"),
+    [
+        # last dates that 3 steps lead from to the end of the year 9999
+        ("D", ["9999-12-27", "9999-12-28"]),
+        ("W", ["9999-12-03", "9999-12-10"]),
+        ("MS", ["9999-08-31", "9999-09-30"]),
+        ("h", ["9999-12-31 19:00", "9999-12-31 20:00"]),
+    ],
+)
+def test_the_year_9999_is_forecast_to_its_end(tmp_path: Path, freq: str, dates: list[str]) -> None:
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("unique_id,ds,y\n" + "".join(f"x,{date},1\n" for date in dates))
+    forecast_file(source, target, 3, freq)
+    assert pd.read_csv(target)["ds"].iloc[-1].startswith("9999-12-31")
+
+
+def test_names_of_series_are_kept_as_they_are(tmp_path: Path) -> None:
+    # Regression: spaces around them were taken away, though the docs say that nothing is.
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text('unique_id,ds,y\n a,2024-01-01,1\na,2024-01-01,2\n"a ",2024-01-01,3\n')
+    forecast_file(source, target, 1, "D")
+    made = pd.read_csv(target)
+    assert dict(zip(made["unique_id"], made["yhat"], strict=True)) == {" a": 1, "a": 2, "a ": 3}
+
+
+DAYS = "".join(f"a,{day:%Y-%m-%d},{10 + day.day % 7}\n" for day in pd.date_range("2025-01-01", periods=59))
+# rows beside 59 days of 2025 → what is told
+GAPS = [
+    (
+        "a,2205-12-31,12\n",
+        "series 'a' has no value at 66,048 of its 66,108 steps, and they are filled; correct a date that is mistyped "
+        r"\(the longest gap lies between 2025-02-28 and 2205-12-31\), leave out what",
+    ),
+    ("a,1925-01-01,12\n", "between 1925-01-01 and 2025-01-01"),
+    ("b,2205-12-31,12\nb,2025-12-31,12\na,2105-12-31,12\n", r"series 'b' .* \(and 1 more series hardly any\)"),
+]
+
+
+@pytest.mark.parametrize(("rows", "told"), GAPS)
+def test_a_series_that_is_nearly_all_filled_is_told(
+    tmp_path: Path, rows: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Regression: one mistyped year filled 66,000 days and made a forecast of 2206 without a word.
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("unique_id,ds,y\n" + DAYS + rows)
+    forecast_file(source, target, 3, "D")
+    assert target.exists()
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith(f"{source}: ")
+    assert re.search(told, caplog.messages[0])
+
+
+def test_step_numbers_far_apart_are_told_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("unique_id,ds,y\na,1,5\na,2,6\na,3,7\na,4444,8\n")
+    forecast_file(source, tmp_path / "out.csv", 3, "D")
+    assert "4,440 of its 4,444 steps" in caplog.text
+    assert "between 3 and 4444" in caplog.text
+
+
+@pytest.mark.parametrize("rows", ["", "a,2025-12-31,12\n", "b,2025-12-31,12\nc,1925-12-31,12\n", "a,2205-12-31,\n"])
+def test_a_usual_gap_is_not_told(tmp_path: Path, rows: str, caplog: pytest.LogCaptureFixture) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("unique_id,ds,y\n" + DAYS + rows)
+    forecast_file(source, tmp_path / "out.csv", 3, "D")
+    assert not caplog.messages
 
 
 # Regression: quarters read as months were two thirds made up.

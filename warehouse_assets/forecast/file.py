@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import logging
 import os
 import re
 import tempfile
@@ -14,7 +15,7 @@ import pandas as pd
 
 from warehouse_assets.errors import UserError
 from warehouse_assets.forecast.backtest import Progress
-from warehouse_assets.forecast.frequency import frequency_of
+from warehouse_assets.forecast.frequency import frequency_of, step_index
 from warehouse_assets.forecast.model import ForecastResult, forecast, no_progress, require_horizon
 
 COLUMNS = ("unique_id", "ds", "y")
@@ -34,6 +35,10 @@ TIME_ZONE = r"[T ].*(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 LARGEST = 1e150
 """Squares of larger values are no numbers any more."""
 WHOLE_NUMBER = re.compile(r"[+-]?\d+")
+MANY_FILLED, MOST_FILLED = 300, 0.9
+"""Steps, and share of a series' steps, from which on filling is told: a year mistyped by a digit fills thousands."""
+
+logger = logging.getLogger(__name__)
 
 
 def forecast_file(
@@ -48,7 +53,7 @@ def forecast_file(
     threads: int = 2,
     on_progress: Progress = no_progress,
 ) -> ForecastResult:
-    """Forecast the series of a CSV file into another.
+    """Forecast the series of a CSV file into another; a series that is nearly all filled is told in a logged warning.
 
     Args:
         input: a CSV (or .csv.gz) with the columns unique_id, ds, y; others are passed over. ``ds`` holds dates
@@ -83,13 +88,14 @@ def forecast_file(
         )
     except UserError as error:
         raise UserError(f"{input}: {error}") from error
+    _tell_of_gaps(history, freq, input)
     columns = ["unique_id", "ds", "yhat", "yhat_lower", "yhat_upper"]
     _write_whole(result.forecasts[columns], output)
     return result
 
 
 def read_history(path: Path) -> pd.DataFrame:
-    """Read a long CSV into the columns unique_id (text), ds (datetime64, or int64 steps), y (float).
+    """Read a long CSV into the columns unique_id (text, as it is), ds (datetime64, or int64 steps), y (float).
 
     Raises:
         UserError: the file cannot be read, is empty, is no UTF-8, holds a NUL byte or a line of another length,
@@ -129,8 +135,7 @@ def read_history(path: Path) -> pd.DataFrame:
     if not cells:
         raise UserError(f"{path} holds a header but no row; give at least one value to forecast from.")
     frame = pd.DataFrame(cells, columns=list(COLUMNS), dtype=object)
-    frame["unique_id"] = frame["unique_id"].str.strip()
-    nameless = np.flatnonzero((frame["unique_id"] == "").to_numpy())
+    nameless = np.flatnonzero((frame["unique_id"].str.strip() == "").to_numpy())
     if len(nameless):
         raise UserError(f"{path}, line {lines[nameless[0]]}: unique_id is empty; name the series.")
     frame["ds"] = _steps_or_dates(frame["ds"].str.strip(), path, lines)
@@ -247,6 +252,31 @@ def _refuse_longer_steps(frame: pd.DataFrame, freq: str, path: Path) -> None:
             f"{path}: no two dates of a series are closer than {apart.min() / pd.Timedelta(days=1):g} days, so {freq} "
             f"is not their step; {remedy}, or give rows for the steps between, their y empty."
         )
+
+
+def _tell_of_gaps(history: pd.DataFrame, freq: str, path: Path) -> None:
+    """Log one warning that names the series with most steps filled, where nearly all of them are."""
+    known = history[history["y"].notna()].sort_values(["unique_id", "ds"])
+    if pd.api.types.is_datetime64_any_dtype(known["ds"]):
+        known["step"] = step_index(pd.DatetimeIndex(known["ds"]), frequency_of(freq))[0]
+    else:
+        known["step"] = known["ds"]
+    steps = known.groupby("unique_id")["step"].agg(["min", "max", "size"])
+    span = steps["max"] - steps["min"] + 1
+    filled = span - steps["size"]
+    told = filled[(filled >= MANY_FILLED) & (filled > MOST_FILLED * span)]
+    if told.empty:
+        return
+    name = str(told.idxmax())
+    own = known[known["unique_id"] == name]
+    after = int(own["step"].diff().to_numpy()[1:].argmax()) + 1
+    begin, end = (str(own["ds"].iloc[row]).removesuffix(" 00:00:00") for row in (after - 1, after))
+    logger.warning(
+        "%s: series %r has no value at %s of its %s steps%s, and they are filled; correct a date that is mistyped "
+        "(the longest gap lies between %s and %s), leave out what lies before the gap, or choose a longer frequency.",
+        path, name, f"{told[name]:,}", f"{span[name]:,}",
+        f" (and {len(told) - 1} more series hardly any)" if len(told) > 1 else "", begin, end,
+    )  # fmt: skip
 
 
 def _write_whole(frame: pd.DataFrame, output: Path) -> None:

@@ -21,6 +21,8 @@ from warehouse_assets.forecast.frequency import (
 
 LONGEST_SPAN = 200_000
 """Steps a series may span; more is a wrong frequency or a mistyped year (228 years of hours is 2 million)."""
+LAST_DATE = np.datetime64("9999-12-31T23:59:59")
+"""Nothing is forecast beyond: a year of five digits is a date to hardly any reader."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def build_panel(
 
     Raises:
         UserError: a column is missing, a series has two rows of one date, dates off the frequency's grid,
-            infinite values, or no value at all.
+            infinite values, no value at all, or a forecast would go past the year 9999.
     """
     _refuse_unusable(history, fill)
     y = _finite_values(history)
@@ -115,6 +117,8 @@ def build_panel(
     values[codes, width - 1 - (last[codes] - steps)] = y
     observed = ~np.isnan(values) & valued[:, None]
     _fill_gaps(values, observed, width - 1 - (last - first), frequency, fill)
+    if is_dated:
+        _refuse_five_digit_years(last, series_offset, names, horizon, frequency)
     weekdays, calendar_of = np.unique(series_offset // DAY_SECONDS, return_inverse=True)
     calendar, first_calendar, holidays = _calendar(first, last, weekdays, horizon, frequency, country, is_dated)
     return Panel(
@@ -170,6 +174,17 @@ def _longest(first: Ints, last: Ints, names: pd.Index, frequency: Frequency) -> 
             f"or choose a longer frequency (at most {LONGEST_SPAN:,} steps)."
         )
     return width
+
+
+def _refuse_five_digit_years(last: Ints, offset: Ints, names: pd.Index, horizon: int, frequency: Frequency) -> None:
+    """Raise a UserError naming the latest series where its forecast would go past `LAST_DATE`."""
+    row = int(last.argmax())
+    ends, beyond = step_dates(last[row] + np.array([0, horizon]), int(offset[row]), frequency)
+    if beyond > LAST_DATE:
+        raise UserError(
+            f"Series {names[row]!r} ends on {_shown(pd.Timestamp(ends))}, and {horizon:,} steps of frequency "
+            f"{frequency.name} from there go past the year 9999; correct its dates, or ask for fewer steps."
+        )
 
 
 def _refuse_duplicates(codes: Ints, steps: Ints, names: pd.Index, ds: pd.Series) -> None:
