@@ -43,6 +43,27 @@ month_total as (
     group by 1, 2, 3, 4
 ),
 
+company_month as (
+    select
+        month_total.metric,
+        month_total.ds,
+        month_total.y,
+        row_number() over months as month_number,
+        avg(month_total.y) over (months rows between 1 following and 3 following) as next_months_y
+    from month_total
+    inner join first_month on first_month.month <= month_total.ds
+    where month_total.level = 'company'
+    window months as (partition by month_total.metric order by month_total.ds)
+),
+
+-- the first bills of a company may be of some last days of the month before: less than half of what the next months bring
+metric_start as (
+    select metric, min(ds) as month
+    from company_month
+    where month_number > 1 or (y < next_months_y / 2) is not true
+    group by metric
+),
+
 series as (
     select
         metric,
@@ -64,11 +85,11 @@ select
     -- facts
     coalesce(month_total.y, 0)::double precision as y
 from series
+inner join metric_start on metric_start.metric = series.metric
 cross join clock
-cross join first_month
 cross join
     lateral generate_series(
-        greatest(series.first_month, first_month.month)::timestamp,
+        greatest(series.first_month, metric_start.month)::timestamp,
         least(clock.clock_month - interval '1 month', series.last_month),
         interval '1 month'
     ) as series_month (month)
