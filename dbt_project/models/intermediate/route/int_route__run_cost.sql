@@ -72,6 +72,7 @@ tipped as (
         route_run_id,
         service_date,
         count(*) as loads,
+        count(*) filter (where weight_lb is null) as unweighed_loads,
         {{ tons('sum(weight_lb)') }} as tipped_tons,
         sum(tip_fee_usd) as tip_fee_usd
     from loads
@@ -108,6 +109,7 @@ costed as (
     select
         shared.*,
         coalesce(tipped.loads, 0)::integer as loads,
+        coalesce(tipped.unweighed_loads, 0)::integer as unweighed_loads,
         tipped.tipped_tons,
         case
             when shared.is_under_way then null
@@ -142,6 +144,7 @@ select
     coalesce(reached.reached_stops, 0)::integer as reached_stops,
     reached.last_stop_at,
     costed.loads,
+    costed.unweighed_loads,
     costed.tipped_tons::numeric(14, 6) as tipped_tons,
     costed.plausible_gallons::numeric(10, 2) as plausible_gallons,
     costed.labor_usd,

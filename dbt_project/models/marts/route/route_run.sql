@@ -115,6 +115,7 @@ joined as (
         costs.last_stop_at,
         costs.loads,
         costs.tipped_tons,
+        costs.unweighed_loads,
         costs.labor_usd,
         costs.fuel_usd,
         costs.tip_fee_usd,
@@ -153,7 +154,10 @@ joined as (
 measured as (
     select
         *,
-        coalesce(tipped_tons, lifted_tons) as tons,
+        case
+            when unweighed_loads > 0 then greatest(tipped_tons, lifted_tons)
+            else coalesce(tipped_tons, lifted_tons)
+        end as tons,
         {{ kg_co2e('plausible_gallons', 'fuel_type') }} as emissions_kg_co2e,
         case
             when actual_minutes is null or planned_minutes is null then null
