@@ -72,7 +72,7 @@ tipped as (
         route_run_id,
         service_date,
         count(*) as loads,
-        count(*) filter (where weight_lb is null) as unweighed_loads,
+        count(*) filter (where (weight_lb > 0) is not true) as unweighed_loads,
         {{ tons('sum(weight_lb)') }} as tipped_tons,
         sum(tip_fee_usd) as tip_fee_usd
     from loads

@@ -177,6 +177,7 @@ weighted as (
         hours.operating_date,
         hours.hour_at,
         coalesce(stop_hours.stops, 0) as stops,
+        coalesce(stop_hours.reached_stops, 0) as reached_stops,
         coalesce(stop_hours.lifts, 0) as lifts,
         coalesce(stop_hours.missed_pickups, 0) as missed_pickups,
         stop_hours.lifted_tons,
@@ -233,7 +234,7 @@ select
     -- vehicles and drivers
     coalesce(run_hours.road_minutes, 0)::numeric(12, 2) as road_minutes,
     coalesce(shift_hours.paid_minutes, 0)::numeric(12, 2) as paid_minutes,
-    {{ safe_ratio('shared.stops * 60', 'run_hours.road_minutes') }}::numeric(12, 2) as stops_per_hour,
+    {{ safe_ratio('shared.reached_stops * 60', 'run_hours.road_minutes') }}::numeric(12, 2) as stops_per_hour,
     coalesce(fleet.vehicles, 0)::integer as vehicles,
     -- minutes after midnight stand in the last hour of the day they began on, and would make it longer than it is
     case
